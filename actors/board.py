@@ -1,0 +1,36 @@
+"""What the host may look at without asking anybody: the newest figures, put up by the actors that own them (C4-31)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import trio
+
+from ferryman.protocol.sync.events import ConnectionStatus, Disconnected
+from ferryman.protocol.sync.outbox import Totals
+
+
+@dataclass(slots=True)
+class Board:
+    """relay_limit: the relay's max_blob_size, None before its first WELCOME. client: the path of the running client, if any.
+
+    changed: set, and replaced, whenever `client` changes.
+    """
+
+    status: ConnectionStatus = field(default_factory=Disconnected)
+    last_cursor: int = 0
+    totals: Totals = field(default_factory=lambda: Totals(0, 0, 0))
+    in_flight: int = 0
+    relay_limit: int | None = None
+    client: str | None = None
+    changed: trio.Event = field(default_factory=trio.Event)
+
+    def show_totals(self, totals: Totals) -> None:
+        """Answers of the outbox may pass each other on their way: the one with more steps is newer."""
+        if totals.steps >= self.totals.steps:
+            self.totals = totals
+
+    def show_client(self, path: str | None) -> None:
+        self.client = path
+        self.changed.set()
+        self.changed = trio.Event()

@@ -1,0 +1,1 @@
+"""Every actor is made of these: mailbox, cell, reference, context."""

@@ -1,0 +1,144 @@
+"""Where the host's readers wait and are served: blobs are opened here, and pulls of the host get their answer.
+
+    NextBlob(reader 1) ... waits, gets a blob, takes it, asks again ...
+    NextBlob(reader 2) --> reader 1, if it waits, gets Superseded; reader 2 begins with the first blob not taken
+
+A blob is judged once (its place in its sender's chain); one that is handed out a second time is not a replay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import trio
+
+from ferryman.actors.core.messages import Envelope
+from ferryman.actors.sync_messages import Handed, Page, PullBlobs
+from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
+from ferryman.protocol.errors import AppError
+from ferryman.protocol.relay.messages import BlobEntry, PullResponse
+from ferryman.protocol.sync.events import SyncEvent
+from ferryman.protocol.sync.opening import Chains, Given, Tally, open_entry
+
+OPEN_SLICE_BYTES = 262_144  # opened between two checkpoints of a large answer: about a millisecond
+
+
+class Superseded(AppError):
+    """A newer reader of the same device asks for blobs: this one is over."""
+
+    code = "SUPERSEDED"
+
+
+class Opener(Protocol):
+    """Who opens: the keys of the group, and of this device."""
+
+    @property
+    def keys(self) -> GroupKeys: ...
+    @property
+    def device(self) -> DeviceKeys: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    envelope: Envelope[Any]
+    asked: PullBlobs
+
+
+class ReaderDesk:
+    """One client's. Nothing here is kept over a restart but what `remember` is given."""
+
+    def __init__(self, opener: Opener, max_blob_size: int) -> None:
+        self._opener = opener
+        self._max_blob_size = max_blob_size
+        self._chains: Chains = {}
+        self._tally = Tally()
+        self._judged: dict[int, Handed] = {}
+        self._reader: int | None = None
+        self._envelope: Envelope[Any] | None = None
+        self._tickets: dict[int, Ticket] = {}
+        self._last_ticket = 0
+
+    def remember(self, chains: Chains) -> None:
+        self._chains = chains
+
+    # --- blobs one by one
+
+    @property
+    def waiting(self) -> bool:
+        return self._envelope is not None and self._envelope.wants_reply
+
+    def seat(self, envelope: Envelope[Any], reader: int) -> bool:
+        """Let this one wait for the next blob. True: it is a new reader."""
+        before, self._envelope = self._envelope, envelope
+        if before is not None:
+            before.fail(Superseded("a newer reader asks for this device's blobs"))
+        new = reader != self._reader
+        self._reader = reader
+        return new
+
+    def hand(self, handed: Handed) -> None:
+        envelope, self._envelope = self._envelope, None
+        if envelope is not None:
+            envelope.reply(handed)
+
+    def open(
+        self, entry: BlobEntry, incarnation: bytes, now: float
+    ) -> tuple[Handed | None, tuple[SyncEvent, ...]]:
+        """What the host gets of this blob, None for nothing, and what it hears."""
+        known = self._judged.get(entry.cursor)
+        if known is not None and known.incarnation == incarnation:
+            return known, ()
+        outcome, self._chains, told = open_entry(
+            entry, keys=self._opener.keys, chains=self._chains, max_blob_size=self._max_blob_size
+        )
+        if isinstance(outcome, Given):
+            handed = show(entry, outcome, incarnation)
+            self._judged[entry.cursor] = handed
+            return handed, told
+        if outcome.unreadable:
+            self._tally, told = self._tally.count(entry.sender_id, now)
+        return None, told
+
+    def taken(self, cursor: int) -> None:
+        self._judged.pop(cursor, None)
+
+    def due(self, now: float) -> tuple[SyncEvent, ...]:
+        """Counts of unreadable blobs whose minute is over."""
+        self._tally, told = self._tally.flush(now)
+        return told
+
+    # --- the host's own pulls
+
+    def ticket(self, envelope: Envelope[Any], asked: PullBlobs) -> int:
+        self._last_ticket += 1
+        self._tickets[self._last_ticket] = Ticket(envelope, asked)
+        return self._last_ticket
+
+    def fail(self, number: int, error: AppError) -> None:
+        ticket = self._tickets.pop(number, None)
+        if ticket is not None:
+            ticket.envelope.fail(error)
+
+    async def answer(self, number: int, response: PullResponse, incarnation: bytes) -> None:
+        """Open a whole page. It is not judged: the host asked what the relay holds, also what it has taken before."""
+        ticket = self._tickets.pop(number)
+        blobs: list[Handed] = []
+        opened_bytes = 0
+        for entry in response.blobs:
+            if entry.sender_id == self._opener.device.device_id and not ticket.asked.own:
+                continue
+            outcome, _, _ = open_entry(entry, keys=self._opener.keys, chains={}, max_blob_size=self._max_blob_size)
+            if isinstance(outcome, Given):
+                blobs.append(show(entry, outcome, incarnation))
+            opened_bytes += len(entry.payload)
+            if opened_bytes > OPEN_SLICE_BYTES:
+                opened_bytes = 0
+                await trio.lowlevel.checkpoint()
+        ticket.envelope.reply(Page(tuple(blobs), response.has_more, response.max_cursor))
+
+
+def show(entry: BlobEntry, given: Given, incarnation: bytes) -> Handed:
+    return Handed(
+        entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, incarnation, given.link
+    )

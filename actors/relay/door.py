@@ -1,0 +1,197 @@
+"""The door: one listener for HTTP and WebSocket. h11 reads every head; what is upgraded becomes a connection actor.
+
+    accept -> [TLS] -> heads -> request  -> http actor -> answer -> next head
+                             -> upgrade  -> limits, handshake -> /connections
+                             -> refusal  -> status, closed
+
+| limit                             | over it                  |
+|-----------------------------------|--------------------------|
+| open sockets, upgraded or not     | closed without a word    |
+| 10 s a request, upgrades as well  | 408                      |
+| handshakes a minute of a source   | 429                      |
+| connections of a source           | 429                      |
+| connections                       | 503                      |
+
+Whatever a stranger does ends in his own task: the listener, the other tasks and the connections never hear of it.
+The sockets that listen belong to the process, so that a door that crashed finds them open and nobody was turned away.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import trio
+
+from ferryman.actors.core.context import Context
+from ferryman.actors.core.errors import ActorCrashed, ActorStopped
+from ferryman.actors.ports import Network
+from ferryman.actors.rate_limiter import Spend
+from ferryman.actors.relay.connection import RECEIVE_BYTES, Accepted
+from ferryman.actors.relay.heads import REQUEST_SECONDS, Heads, Refusal, Request, Response, Upgrade
+from ferryman.actors.relay.http import Answer, retry_after
+from ferryman.actors.relay.settings import Settings
+from ferryman.actors.relay.sources import Visitors, client_of, source_of
+from ferryman.actors.relay.stream import BoundedStream, Moorings
+from ferryman.actors.relay.websocket import accept
+from ferryman.protocol.errors import AppError
+from ferryman.protocol.relay.limits import BEFORE_WELCOME_BYTES, HANDSHAKE_SECONDS
+
+HTTP = "/http"
+LIMITER = "/infrastructure/rate_limiter"
+SPARE_SOCKETS = 256  # beside the WebSockets: heads being read, HTTP
+ACCEPT_PAUSE = 0.1  # when the process has no descriptor left; those that wait are kept by the kernel
+WEBSOCKET_PATHS = ("/", "/sync")
+
+Listener = trio.abc.Listener[trio.abc.HalfCloseableStream]
+Heard = Request | Upgrade | Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoorPorts:
+    """What the door shares with the rest. `start_connection` makes an upgraded stream an actor."""
+
+    settings: Settings
+    network: Network
+    moorings: Moorings
+    visitors: Visitors
+    tls: ssl.SSLContext | None
+    start_connection: Callable[[Context[Any], Accepted], Awaitable[None]]
+    report: Callable[[str, BaseException], None]
+
+
+def door(listeners: Sequence[Listener], ports: DoorPorts) -> Callable[[Context[Any]], Awaitable[None]]:
+    """The actor's body."""
+
+    async def body(ctx: Context[Any]) -> None:
+        one = Door(ctx, ports)
+        for listener in listeners:
+            ctx.tasks.start_soon(one.accept_all, listener)
+        async for env in ctx:
+            raise TypeError(f"not a message of the door: {type(env.msg).__name__}")
+
+    return body
+
+
+class Door:
+    def __init__(self, ctx: Context[Any], ports: DoorPorts) -> None:
+        self._ctx = ctx
+        self._ports = ports
+
+    async def accept_all(self, listener: Listener) -> None:
+        while True:
+            try:
+                transport = await listener.accept()
+            except OSError:
+                await trio.sleep(ACCEPT_PAUSE)
+                continue
+            self._ctx.tasks.start_soon(self._receive, transport)
+
+    async def _receive(self, transport: trio.abc.HalfCloseableStream) -> None:
+        """One stranger, from the accepted socket to its end or its handing over."""
+        deadline = trio.current_time() + REQUEST_SECONDS
+        peer = self._ports.network.peer(transport)
+        if not peer or len(self._ports.moorings) >= self._ports.settings.max_connections + SPARE_SOCKETS:
+            await trio.aclose_forcefully(transport)
+            return
+        stream = BoundedStream(transport, self._dressed(transport), self._ports.moorings)
+        handed_over = False
+        try:
+            handed_over = await self._converse(stream, peer, deadline)
+        except* (trio.BrokenResourceError, trio.ClosedResourceError, ActorCrashed, ActorStopped):
+            pass
+        except* Exception as errors:  # noqa: BLE001 - our bug, found by a stranger: it must not become everybody's
+            self._ports.report("door", errors)
+        finally:
+            if not handed_over:
+                with trio.CancelScope(shield=True):
+                    await stream.aclose()
+
+    def _dressed(self, transport: trio.abc.HalfCloseableStream) -> trio.abc.Stream:
+        if self._ports.tls is None:
+            return transport
+        return trio.SSLStream(transport, self._ports.tls, server_side=True, https_compatible=True)
+
+    async def _converse(self, stream: BoundedStream, peer: str, deadline: float) -> bool:
+        """Answer requests until one of them is an upgrade. Returns whether the stream has another owner now."""
+        heads = Heads()
+        while True:
+            heard: Heard = None
+            with trio.CancelScope(deadline=deadline) as scope:
+                heard = await self._hear(stream, heads)
+            if scope.cancelled_caught and heads.begun:
+                heard = Refusal(HTTPStatus.REQUEST_TIMEOUT)
+            match heard:
+                case Upgrade():
+                    return await self._upgrade(stream, heads, heard, peer)
+                case Request():
+                    client = client_of(peer, heard.headers, self._ports.settings.trusted_proxies)
+                    response = await self._ask(heard, client)
+                    await stream.send_all(heads.answer(response))
+                    if heads.again():
+                        deadline = trio.current_time() + REQUEST_SECONDS
+                        continue
+                case Refusal(status=status):
+                    await stream.send_all(heads.refuse(status))
+                case None:
+                    return False
+            await stream.finish()
+            return False
+
+    async def _hear(self, stream: BoundedStream, heads: Heads) -> Heard:
+        """The next request; None at the end of the stream."""
+        while True:
+            heard = heads.next()
+            if isinstance(heard, (Request, Upgrade, Refusal)):
+                return heard
+            if heads.ended:
+                return None
+            interim = heads.wants_continue()
+            if interim:
+                await stream.send_all(interim)
+            heads.feed(await stream.receive_some(RECEIVE_BYTES))
+
+    async def _ask(self, request: Request, client: str) -> Response:
+        try:
+            return await self._ctx.ref(HTTP).ask(Answer(request, client))
+        except AppError:
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, headers=(("Retry-After", "1"),))
+
+    async def _upgrade(self, stream: BoundedStream, heads: Heads, upgrade: Upgrade, peer: str) -> bool:
+        settings, visitors = self._ports.settings, self._ports.visitors
+        if upgrade.path not in WEBSOCKET_PATHS:
+            return await self._refuse(stream, heads, HTTPStatus.NOT_FOUND)
+        source = source_of(client_of(peer, upgrade.headers, settings.trusted_proxies))
+        verdict = await self._ctx.ref(LIMITER).ask(Spend("handshakes", source))
+        if not verdict.allowed:
+            late = retry_after(verdict.retry_after_ms)
+            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, late)
+        if visitors.of(source) >= settings.connections_per_ip:
+            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, ("Retry-After", "30"))
+        if visitors.total >= settings.max_connections:
+            return await self._refuse(stream, heads, HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "30"))
+        websocket, output = accept(upgrade.head, max_message=BEFORE_WELCOME_BYTES)
+        if websocket is None:
+            await stream.send_all(output)
+            await stream.finish()
+            return False
+        gone = visitors.enter(source)
+        deadline = trio.current_time() + HANDSHAKE_SECONDS
+        accepted = Accepted(stream, websocket, upgrade.rest, source, deadline, gone)
+        try:
+            await stream.send_all(output)
+            await self._ports.start_connection(self._ctx, accepted)
+        except BaseException:
+            gone()
+            raise
+        return True
+
+    async def _refuse(
+        self, stream: BoundedStream, heads: Heads, status: HTTPStatus, *headers: tuple[str, str]
+    ) -> bool:
+        await stream.send_all(heads.refuse(status, headers))
+        await stream.finish()
+        return False

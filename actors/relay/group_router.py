@@ -1,0 +1,300 @@
+"""The router of one group: who may do what, in what order, and who hears of it. The law is `protocol.relay.group`.
+
+    Join      HELLO      judge_hello -> Register at the buffer ... Registered -> WELCOME, NOTIFYs of what is pending
+    Requests  PUSH       rate -> allocator ... after the commit: PUSH_ACK to the sender, NOTIFY to the others
+              PULL       judge_pull -> buffer, which answers the connection itself
+              ACK        judge_ack -> buffer, with its next commit
+              DELETE     -> buffer
+              PRESENCE   -> roll
+    Left                 the connection is gone
+
+On one connection PUSH_ACKs and NOTIFYs leave in cursor order: outcomes come up in the order of the commits, and a seat
+is told only of cursors above those that its WELCOME counted as pending.
+After a crash the router finds the seats of its predecessor and sends them away (1001): what they had in flight is lost,
+what was acknowledged stands, and a client that comes back repeats the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import trio
+
+from ferryman.actors.core.context import Context
+from ferryman.actors.rate_limiter import Spend
+from ferryman.actors.relay.buffer_messages import Acked, Open, Outcomes, Pull, Register, Remove, Unload
+from ferryman.actors.relay.cursor_allocator import BUFFER, Propose, overloaded
+from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requests, RouterPorts, StillIdle
+from ferryman.actors.relay.lane import Drain, Drained, Lane, Wake
+from ferryman.actors.relay.notices import Notices
+from ferryman.actors.relay.records import GroupRecord, Push, Refused, Registered, RegisterFailed
+from ferryman.actors.relay.roll import Roll, seen
+from ferryman.actors.relay.seats import Seat
+from ferryman.actors.relay.session import Request
+from ferryman.protocol.relay import messages as wire
+from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
+from ferryman.protocol.relay.group import Admission, Device, after_ack, after_hello, judge_ack, judge_hello, judge_pull
+from ferryman.protocol.relay.limits import Bucket, take
+
+LIMITER = "/infrastructure/rate_limiter"
+TURN = 256
+IDLE_SECONDS = 60.0  # without anybody connected; then the group's actors end, and come back with the next HELLO
+STORAGE_RETRY_MS = 5000
+SEEN_SECONDS = 3600  # how stale a connected device's last_seen may be on disk; default_ttl is days
+
+
+def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Callable[[Context[Any]], Awaitable[None]]:
+    """The actor's body. `group_path`: the supervisor of this group, which the router stops when it is idle."""
+
+    async def body(ctx: Context[Any]) -> None:
+        record = await ctx.ref(BUFFER).ask(Open(group_id))
+        router = Router(ctx, record, group_path, shared)
+        router.send_away_leftovers()
+        while batch := await ctx.receive_batch(TURN):
+            for env in batch:
+                await router.take(env.msg)
+            router.drain_lanes()
+
+    return body
+
+
+class Router:
+    """One incarnation."""
+
+    def __init__(self, ctx: Context[Any], record: GroupRecord, group_path: str, shared: RouterPorts) -> None:
+        self._ctx = ctx
+        self._group = record.group
+        self._group_id = record.group.group_id
+        self._stored = record.stored
+        self._group_path = group_path
+        self._settings = shared.settings
+        self._clock = shared.clock
+        self._metrics = shared.metrics
+        self._seats = shared.seats
+        self._buffer = ctx.ref(BUFFER)
+        self._allocator = ctx.ref(f"{group_path}/cursor_allocator")
+        self._registered: Lane[Registered | RegisterFailed] = Lane(ctx.self_ref)
+        self._outcomes: Lane[Outcomes | Drained] = Lane(ctx.self_ref)
+        self._buckets: dict[bytes, Bucket] = {}
+        self._notices = Notices(record.group.group_id, shared.frames, shared.metrics)
+        self._roll = Roll(ctx.tasks, lambda: self._group, shared.frames, shared.seats)
+        self._joins = 0
+        self._watching_idleness = False
+        self._draining = False
+
+    def send_away_leftovers(self) -> None:
+        for seat in self._everybody():
+            self._seats.give_up(seat)
+            self._seats.answered(seat)
+            seat.close(CloseCode.GOING_AWAY, "the group starts anew")
+
+    def _everybody(self) -> list[Seat]:
+        return [*self._seats.of(self._group_id).values(), *self._seats.waiting(self._group_id)]
+
+    async def take(self, message: object) -> None:
+        match message:
+            case Requests():
+                await self._take_requests(message)
+            case Join():
+                self._join(message)
+            case Left(seat=seat):
+                self._leave(seat)
+            case StillIdle(joins=joins):
+                self._watching_idleness = False
+                if self._everybody():
+                    return
+                if joins != self._joins:
+                    self._watch_idleness()
+                    return
+                self._buffer.tell(Unload(self._group_id))
+                await self._ctx.stop_child(self._group_path)
+            case Drain():
+                self._draining = True
+                if not self._allocator.tell(Propose((), self._outcomes, last=True)):
+                    self._shut_down()
+            case Wake():
+                pass
+            case other:
+                raise TypeError(f"not a message of a router: {type(other).__name__}")
+
+    def drain_lanes(self) -> None:
+        """What came up from the buffer. Outcomes first: a device that joins has them among its pending blobs."""
+        for outcomes in self._outcomes.drain():
+            if isinstance(outcomes, Drained):
+                self._shut_down()
+            else:
+                self._settle(outcomes)
+        for registered in self._registered.drain():
+            self._welcome(registered)
+
+    # HELLO
+
+    def _join(self, join: Join) -> None:
+        self._joins += 1
+        if self._draining:
+            self._turn_away(join.seat, SHUTTING_DOWN)
+            return
+        now = self._clock.now()
+        judged = judge_hello(
+            self._group,
+            join.hello,
+            device_id=join.seat.device_id,
+            proven=join.seat.proven,
+            now=now,
+            rules=self._settings.rules,
+        )
+        if isinstance(judged, Refusal):
+            self._turn_away(join.seat, judged)
+            return
+        self._admit(join, judged)
+
+    def _admit(self, join: Join, admission: Admission) -> None:
+        self._group = after_hello(self._group, admission)
+        self._evict(admission.evicted)
+        register = Register(
+            join.seat, admission.device, join.hello.last_cursor, admission.closes, admission.evicted, self._registered
+        )
+        if not self._buffer.tell(register):
+            self._registered.put(RegisterFailed(join.seat, "too much waits for the disk"))
+
+    def _turn_away(self, seat: Seat, refusal: Refusal) -> None:
+        if self._seats.answered(seat):
+            seat.not_admitted(refusal)
+
+    def _welcome(self, registered: Registered | RegisterFailed) -> None:
+        seat = registered.seat
+        if isinstance(registered, RegisterFailed):
+            said = registered.message
+            self._turn_away(seat, Refusal(WireCode.RELAY_OVERLOADED, said, STORAGE_RETRY_MS))
+        elif self._group.closed and not seat.proven:  # a proof came in between
+            self._turn_away(seat, Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
+        elif self._seats.answered(seat) and seat.outgoing.closing is None:  # else it hung up meanwhile
+            before = self._seats.take(seat)
+            if before is not None:
+                before.close(CloseCode.REPLACED, "the device connected anew")
+            seat.admitted()
+            self._notices.welcome(seat, registered, self._group.incarnation, self._settings)
+            self._roll.changed()
+
+    def _evict(self, evicted: tuple[bytes, ...]) -> None:
+        for device_id in evicted:
+            seat = self._seats.of(self._group_id).get(device_id)
+            if seat is not None:
+                self._seats.give_up(seat)
+                seat.refuse(Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
+
+    def _leave(self, seat: Seat) -> None:
+        device = self._group.devices.get(seat.device_id)
+        if device is not None and seat.welcome:
+            self._see(device)
+        self._watch_idleness()
+        self._roll.changed()
+
+    def _watch_idleness(self) -> None:
+        if not self._everybody() and not self._watching_idleness:
+            self._watching_idleness = True
+            self._ctx.tasks.start_soon(self._wait_idle, self._joins)
+
+    def _see(self, device: Device) -> None:
+        """Note on disk, with the next commit, that a device is or was here: an unseen one holds nothing back."""
+        device = seen(device, self._clock.now())
+        self._group = replace(self._group, devices={**self._group.devices, device.device_id: device})
+        self._buffer.tell(Acked(self._group_id, device))  # lost in a full mailbox: the next one says more
+
+    async def _wait_idle(self, joins: int) -> None:
+        await trio.sleep(IDLE_SECONDS)
+        self._ctx.self_ref.tell(StillIdle(joins))
+
+    def _shut_down(self) -> None:
+        for seat in self._everybody():
+            self._seats.answered(seat)
+            seat.not_admitted(SHUTTING_DOWN)
+
+    # requests
+
+    async def _take_requests(self, asked: Requests) -> None:
+        seat = asked.seat
+        if seat.outgoing.closing is not None:
+            return
+        device = self._group.devices.get(seat.device_id)
+        if device is None:  # put out by a proof while this was on its way
+            return
+        if self._clock.now() - device.last_seen >= SEEN_SECONDS:
+            self._see(device)
+        pushes: list[Push] = []
+        for request in asked.requests:
+            refusal = self._spend(seat, request)
+            if refusal is not None:
+                seat.pull_refused(refusal) if isinstance(request, wire.Pull) else seat.refuse(refusal)
+                continue
+            match request:
+                case wire.Push(blob_id=blob_id, payload=payload, ttl=ttl):
+                    pushes.append(Push(seat, blob_id, seat.device_id, payload, ttl, asked.at))
+                case wire.Pull():
+                    self._pull(seat, request)
+                case wire.Ack(up_to_cursor=cursor):
+                    self._ack(seat, cursor)
+                case wire.Delete(blob_id=blob_id):
+                    self._buffer.tell(Remove(self._group_id, blob_id))
+                case wire.Presence(status=status):
+                    seat.status = status
+                    self._roll.changed()
+        if pushes:
+            await self._push(seat, pushes)
+
+    def _spend(self, seat: Seat, request: Request) -> Refusal | None:
+        """The device's rate. A PULL that follows has_more and one ACK a second are free: the connection says so."""
+        now = trio.current_time()
+        bucket = self._buckets.get(seat.device_id)
+        if bucket is None:
+            bucket = Bucket.full(self._settings.messages_per_minute, 60, now)
+        self._buckets[seat.device_id], allowed, retry_after_ms = take(bucket, now, seat.price(request, now))
+        if allowed:
+            return None
+        ref = request.blob_id if isinstance(request, (wire.Push, wire.Delete)) else None
+        return Refusal(WireCode.RATE_LIMITED, "too many messages a minute", retry_after_ms, ref)
+
+    async def _push(self, seat: Seat, pushes: list[Push]) -> None:
+        if not self._stored:
+            verdict = await self._ctx.ref(LIMITER).ask(Spend("new_groups", seat.source))
+            if not verdict.allowed:
+                for push in pushes:
+                    said = "too many new groups an hour"
+                    seat.refuse(Refusal(WireCode.RATE_LIMITED, said, verdict.retry_after_ms, push.blob_id))
+                return
+            self._stored = True
+        if not self._allocator.tell(Propose(tuple(pushes), self._outcomes)):
+            for push in pushes:
+                seat.refuse(overloaded(push))
+
+    def _settle(self, outcomes: Outcomes) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Refused):
+                outcome.push.seat.refuse(outcome.refusal)
+                continue
+            self._group = self._notices.committed(self._group, outcome, self._seats.of(self._group_id))
+
+    def _pull(self, seat: Seat, pull: wire.Pull) -> None:
+        plan = judge_pull(self._group, self._group.devices[seat.device_id], pull)
+        if isinstance(plan, Refusal):
+            seat.pull_refused(plan)
+            return
+        if plan.acknowledges is not None:
+            self._acknowledge(seat, plan.acknowledges)
+        if not self._buffer.tell(Pull(seat, plan.after_cursor, plan.limit)):
+            seat.pull_refused(Refusal(WireCode.RELAY_OVERLOADED, "too much waits for the disk", STORAGE_RETRY_MS))
+
+    def _ack(self, seat: Seat, cursor: int) -> None:
+        acknowledged = judge_ack(self._group, self._group.devices[seat.device_id], cursor)
+        if isinstance(acknowledged, Refusal):
+            seat.refuse(acknowledged)
+        else:
+            self._acknowledge(seat, acknowledged)
+
+    def _acknowledge(self, seat: Seat, cursor: int) -> None:
+        device = self._group.devices[seat.device_id]
+        if cursor > device.acked_cursor:
+            self._group = after_ack(self._group, seat.device_id, cursor)
+            self._see(self._group.devices[seat.device_id])

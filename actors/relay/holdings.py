@@ -1,0 +1,137 @@
+"""What the buffer holds, counted in memory, so that a quota costs no query: groups, their blobs and accounted bytes.
+
+    of(group)   a group from disk, or a new one that stands in memory until its first blob
+    undo()      after a failed transaction nothing that was counted in it is true: everything is read again
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+from ferryman.actors.ports import Entropy
+from ferryman.actors.relay.records import GroupRecord, Push
+from ferryman.actors.relay.tables import Tables
+from ferryman.protocol.relay.errors import Refusal
+from ferryman.protocol.relay.group import Device, Group, GroupLimits, judge_push
+
+INCARNATION_BYTES = 16
+KEPT_GROUPS = 10_000  # of those on disk; reading one again costs two queries
+
+
+@dataclass(slots=True)
+class Holding:
+    """One group. Until it is `stored`, incarnation, proof and devices are only here."""
+
+    incarnation: bytes
+    stored: bool
+    blobs: int = 0
+    size: int = 0
+    closed: bool = False
+    devices: dict[bytes, Device] = field(default_factory=dict[bytes, Device])
+
+    def register(self, device: Device) -> None:
+        before = self.devices.get(device.device_id)
+        if before is not None:
+            device = replace(device, proven=device.proven or before.proven)
+        self.devices[device.device_id] = device
+
+    def close(self) -> None:
+        self.closed = True
+        self.devices = {device_id: device for device_id, device in self.devices.items() if device.proven}
+
+
+class Holdings:
+    def __init__(self, tables: Tables, entropy: Entropy, rules: GroupLimits) -> None:
+        self._tables = tables
+        self._entropy = entropy
+        self._rules = rules
+        self._groups: OrderedDict[bytes, Holding] = OrderedDict()
+        self.blobs, self.size = tables.stored_bytes()
+        self.groups = tables.count_groups()
+
+    def of(self, group_id: bytes) -> Holding:
+        holding = self._groups.get(group_id)
+        if holding is None:
+            holding = self._load(group_id)
+            self._groups[group_id] = holding
+            self._forget_some()
+        else:
+            self._groups.move_to_end(group_id)
+        return holding
+
+    def _load(self, group_id: bytes) -> Holding:
+        record = self._tables.group(group_id)
+        if record is None:
+            return Holding(self._entropy.random_bytes(INCARNATION_BYTES), stored=False)
+        blobs, total = self._tables.stored_bytes(group_id)
+        return Holding(record.incarnation, stored=True, blobs=blobs, size=total, closed=record.closed)
+
+    def _forget_some(self) -> None:
+        while len(self._groups) > KEPT_GROUPS:
+            stored = next((group_id for group_id, holding in self._groups.items() if holding.stored), None)
+            if stored is None:  # groups in memory only are as many as connections
+                return
+            del self._groups[stored]
+
+    def record(self, group_id: bytes) -> GroupRecord:
+        """The group as its router starts with it."""
+        holding = self.of(group_id)
+        group = self._tables.group(group_id) if holding.stored else None
+        if group is None:
+            group = Group(group_id, holding.incarnation, closed=holding.closed, devices=dict(holding.devices))
+        return GroupRecord(group, holding.stored)
+
+    def judge(self, holding: Holding, push: Push) -> Refusal | None:
+        """Whether a new blob fits into its group and the relay."""
+        return judge_push(
+            Group(b"", holding.incarnation, stored_bytes=holding.size),
+            blob_id=push.blob_id,
+            size=len(push.payload),
+            total_stored=self.size,
+            rules=self._rules,
+        )
+
+    def added(self, holding: Holding, push: Push) -> None:
+        holding.blobs += 1
+        holding.size += push.cost
+        self.blobs += 1
+        self.size += push.cost
+
+    def went(self, group_id: bytes, blobs: int, total: int) -> None:
+        holding = self._groups.get(group_id)
+        if holding is not None:
+            holding.blobs -= blobs
+            holding.size -= total
+        self.blobs -= blobs
+        self.size -= total
+
+    def group_stored(self, holding: Holding) -> None:
+        holding.stored = True
+        holding.devices = {}
+        self.groups += 1
+
+    def groups_went(self, groups: list[bytes]) -> None:
+        for group_id in groups:
+            self._groups.pop(group_id, None)
+        self.groups -= len(groups)
+
+    def unload(self, group_id: bytes) -> None:
+        holding = self._groups.get(group_id)
+        if holding is not None and not holding.stored:
+            del self._groups[group_id]
+
+    def undo(self, in_memory: dict[bytes, Holding]) -> None:
+        """Read everything again; `in_memory` are the groups as they were that stood only here."""
+        self._groups = OrderedDict(in_memory)
+        self.blobs, self.size = self._tables.stored_bytes()
+        self.groups = self._tables.count_groups()
+
+    def in_memory(self, groups: list[bytes]) -> dict[bytes, Holding]:
+        """Copies of those of `groups` that are not stored, to return to."""
+        held = ((group_id, self._groups.get(group_id)) for group_id in groups)
+        return {
+            group_id: replace(holding, devices=dict(holding.devices))
+            for group_id, holding in held
+            if holding is not None and not holding.stored
+        }

@@ -1,0 +1,58 @@
+"""The janitor: every `cleanup.interval` it has the buffer forget what is over, slice by slice, and give back the space.
+
+    Tick -> Sweep until the end of the table -> SweepRest until nothing is left -> VacuumSome until nothing is free
+
+Each slice is a job among the others in the buffer's queue: the writer is never held for longer than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio
+
+from ferryman.actors.core.context import Context
+from ferryman.actors.core.ref import Ref
+from ferryman.actors.relay.buffer_messages import Sweep, SweepRest, VacuumSome
+from ferryman.actors.relay.transaction import StorageFull
+
+BUFFER = "/buffer"
+VACUUM_SLICES = 100_000  # a vacuum that never ends is a bug, not a long vacuum
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """It is time."""
+
+
+def janitor(interval_seconds: int, *, vacuum: bool) -> Callable[[Context[Any]], Awaitable[None]]:
+    """The actor's body."""
+
+    async def body(ctx: Context[Any]) -> None:
+        async def keep_time() -> None:
+            while True:
+                await trio.sleep(interval_seconds)
+                ctx.self_ref.tell(Tick())
+
+        ctx.tasks.start_soon(keep_time)
+        buffer = ctx.ref(BUFFER)
+        async for _ in ctx:
+            try:
+                await clean_up(buffer, vacuum=vacuum)
+            except StorageFull:  # deleting needs room too; the next round may find some
+                continue
+
+    return body
+
+
+async def clean_up(buffer: Ref[Any], *, vacuum: bool) -> None:
+    row: int | None = 0
+    while row is not None:
+        row = (await buffer.ask(Sweep(row))).next_row
+    while await buffer.ask(SweepRest()):
+        pass
+    for _ in range(VACUUM_SLICES if vacuum else 0):
+        if not await buffer.ask(VacuumSome()):
+            break

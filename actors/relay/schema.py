@@ -1,0 +1,163 @@
+"""The buffer's tables (S4 §7.2 as decided) and how its file is opened, checked and made.
+
+| table            | a row is                                                                                    |
+|------------------|---------------------------------------------------------------------------------------------|
+| group_cursors    | a group: its next cursor, the incarnation of its cursors, whether a proof closed it         |
+| blobs            | a sealed blob that waits; unique by (group, blob id) and by (group, cursor)                  |
+| deliveries       | that a blob was handed to a device: said to nobody, holds nothing back                      |
+| group_devices    | a registered device and up to where it acknowledged                                         |
+| remembered_blobs | the id and hash of a blob that is gone, so that a late retry gets the first answer          |
+| invites          | a sealed invite under its lookup key, until it is claimed or ten minutes old                |
+| lifetimes        | one row: whether the last process ended in order                                            |
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import apsw
+
+from ferryman.actors.ports import Disk
+from ferryman.actors.relay.sql import Sql
+from ferryman.protocol.errors import BadInput
+
+APPLICATION_ID = 0x46524C59  # "FRLY": not the database of something else
+SCHEMA_VERSION = 1
+BUSY_MS = 5000  # S4 §7.2; the lock file keeps other relays out, a backup tool may read
+
+SCHEMA = """
+CREATE TABLE group_cursors (
+    group_id BLOB PRIMARY KEY,
+    next_cursor INTEGER NOT NULL DEFAULT 1,
+    incarnation BLOB NOT NULL,
+    closed INTEGER NOT NULL DEFAULT 0,
+    last_seen INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE blobs (
+    blob_id BLOB NOT NULL,
+    group_id BLOB NOT NULL,
+    cursor INTEGER NOT NULL,
+    sender_id BLOB NOT NULL,
+    payload BLOB NOT NULL,
+    timestamp INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    sha256 BLOB NOT NULL,
+    pending_delete INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (group_id, blob_id)
+);
+CREATE UNIQUE INDEX idx_blobs_group_cursor ON blobs(group_id, cursor);
+CREATE INDEX idx_blobs_expires ON blobs(expires_at);
+
+CREATE TABLE deliveries (
+    group_id BLOB NOT NULL,
+    blob_id BLOB NOT NULL,
+    device_id BLOB NOT NULL,
+    delivered_at INTEGER NOT NULL,
+    PRIMARY KEY (group_id, blob_id, device_id)
+) WITHOUT ROWID;
+
+CREATE TABLE group_devices (
+    group_id BLOB NOT NULL,
+    device_id BLOB NOT NULL,
+    device_name TEXT NOT NULL,
+    first_seen INTEGER NOT NULL,
+    last_seen INTEGER NOT NULL,
+    acked_cursor INTEGER NOT NULL,
+    proven INTEGER NOT NULL,
+    PRIMARY KEY (group_id, device_id)
+) WITHOUT ROWID;
+
+CREATE TABLE remembered_blobs (
+    group_id BLOB NOT NULL,
+    blob_id BLOB NOT NULL,
+    sha256 BLOB NOT NULL,
+    cursor INTEGER NOT NULL,
+    timestamp INTEGER NOT NULL,
+    forget_at INTEGER NOT NULL,
+    PRIMARY KEY (group_id, blob_id)
+) WITHOUT ROWID;
+CREATE INDEX idx_remembered_forget ON remembered_blobs(forget_at);
+
+CREATE TABLE invites (
+    lookup_key TEXT PRIMARY KEY,
+    encrypted_payload TEXT NOT NULL,
+    revoke_hash BLOB NOT NULL,
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX idx_invites_expires ON invites(expires_at);
+
+CREATE TABLE lifetimes (ended_in_order INTEGER NOT NULL);
+INSERT INTO lifetimes VALUES (1);
+"""
+
+
+def open_database(disk: Disk, path: Path, *, synchronous: str) -> Sql:
+    """Open, check and, where the file is new, make the tables. Blocking. Raises BadInput with one line.
+
+    The order matters: `synchronous` before the switch to WAL, because a switch under less can bring back a deleted
+    rollback journal at a power cut, and with it the past; `auto_vacuum` before the first table, or it does nothing.
+    """
+    try:
+        connection = cast("Sql", disk.connect(path))
+    except apsw.Error as error:
+        raise BadInput(f"{path}: cannot be opened as the relay's database: {error}") from error
+    try:
+        prepare(connection, path, synchronous)
+    except apsw.NotADBError as error:
+        connection.close()
+        raise BadInput(f"{path}: is not an SQLite database; name another file or move it away") from error
+    except apsw.Error as error:
+        connection.close()
+        raise BadInput(f"{path}: cannot be used as the relay's database: {error}") from error
+    except BadInput:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(connection: Sql, path: Path, synchronous: str) -> None:
+    connection.set_busy_timeout(BUSY_MS)
+    application_id = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    is_new = application_id == 0 and connection.pragma("schema_version") == 0
+    if not is_new and application_id != APPLICATION_ID:
+        raise BadInput(f"{path}: is the database of another program; name another file")
+    if not is_new and version != SCHEMA_VERSION:
+        raise BadInput(f"{path}: has version {version}, this relay knows {SCHEMA_VERSION}: run a newer release")
+    connection.pragma("synchronous", "EXTRA")
+    if is_new:
+        connection.pragma("auto_vacuum", "INCREMENTAL")
+    mode = connection.pragma("journal_mode", "WAL")
+    if mode != "wal":
+        raise BadInput(f"{path}: the file system gives no write-ahead log (journal_mode is {mode!r}); use a local disk")
+    connection.pragma("synchronous", synchronous.upper())
+    connection.pragma("wal_autocheckpoint", 0)  # SQLite's own swallows a failed fsync; ours does not
+    if is_new:
+        with connection:
+            connection.execute(SCHEMA)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", SCHEMA_VERSION)
+
+
+def begin_lifetime(connection: Sql) -> bool:
+    """Note that a process runs on this file. Returns whether the one before ended in order."""
+    with connection:
+        ended = connection.execute("SELECT ended_in_order FROM lifetimes").get
+        connection.execute("UPDATE lifetimes SET ended_in_order = 0")
+    return bool(ended)
+
+
+def end_lifetime(connection: Sql) -> None:
+    """Note the orderly end: everything acknowledged is on disk, whatever `synchronous` is."""
+    connection.pragma("wal_checkpoint", "TRUNCATE")
+    with connection:
+        connection.execute("UPDATE lifetimes SET ended_in_order = 1")
+
+
+def begin_new_incarnations(connection: Sql, fresh: list[tuple[bytes, bytes]]) -> None:
+    """Give groups new incarnations, as (incarnation, group_id): acknowledged cursors may have been lost."""
+    with connection:
+        connection.executemany("UPDATE group_cursors SET incarnation = ? WHERE group_id = ?", fresh)

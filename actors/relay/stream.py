@@ -1,0 +1,96 @@
+"""A byte stream that no deaf peer can hold: the deadline is inside every wait, so that no caller's shield outlasts it.
+
+    send_all   15 s without one piece taken  -> closed, BrokenResourceError
+    finish     EOF, then read what still comes (capped, 2 s), then closed
+    aclose     closed at once; TLS says goodbye only if that takes no time
+
+`Moorings` knows every accepted stream until it is closed; at the end of the grace the reaper cuts those that are left.
+"""
+
+from __future__ import annotations
+
+import trio
+
+SEND_SECONDS = 15.0  # wire.md §5: nothing read for so long while something waits
+PIECE_BYTES = 16 * 1024  # progress is noticed by pieces; smaller ones cost a checkpoint each
+FINISH_SECONDS = 2.0
+DRAIN_BYTES = 256 * 1024  # unread input makes a kernel answer with a reset, which can eat our last words
+CLOSE_SECONDS = 1.0
+
+
+class BoundedStream:
+    """An accepted stream. `transport` is TCP or a fake, `stream` is the same or TLS over it."""
+
+    def __init__(self, transport: trio.abc.HalfCloseableStream, stream: trio.abc.Stream, moorings: Moorings) -> None:
+        self._transport = transport
+        self._stream = stream
+        self._moorings = moorings
+        moorings.add(self)
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        """The next bytes, b"" at the end. Raises trio.BrokenResourceError or trio.ClosedResourceError."""
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_all(self, data: bytes) -> None:
+        """Send, as long as the peer takes something. Raises trio.BrokenResourceError, also when it does not."""
+        if len(data) <= PIECE_BYTES:
+            await self._send_piece(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(data), PIECE_BYTES):
+            await self._send_piece(view[start : start + PIECE_BYTES])
+
+    async def _send_piece(self, piece: bytes | memoryview) -> None:
+        with trio.move_on_after(SEND_SECONDS) as scope:
+            await self._stream.send_all(piece)
+        if scope.cancelled_caught:
+            await self.aclose()
+            raise trio.BrokenResourceError("the peer reads nothing")
+
+    async def finish(self) -> None:
+        """Say that nothing more comes, let the peer read it, close."""
+        with trio.move_on_after(FINISH_SECONDS):
+            try:
+                if self._stream is self._transport:  # TLS has no half-close
+                    await self._transport.send_eof()
+                    await self._drain()
+            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+                pass
+        await self.aclose()
+
+    async def _drain(self) -> None:
+        drained = 0
+        while drained < DRAIN_BYTES:
+            data = await self._transport.receive_some(PIECE_BYTES)
+            if not data:
+                return
+            drained += len(data)
+
+    async def aclose(self) -> None:
+        """Close. Never waits for the peer."""
+        self._moorings.remove(self)
+        if self._stream is not self._transport:
+            with trio.move_on_after(CLOSE_SECONDS):
+                await self._stream.aclose()
+        await trio.aclose_forcefully(self._transport)
+
+
+class Moorings:
+    """All accepted streams that are not closed yet, in order of arrival."""
+
+    def __init__(self) -> None:
+        self._streams: dict[int, BoundedStream] = {}
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def add(self, stream: BoundedStream) -> None:
+        self._streams[id(stream)] = stream
+
+    def remove(self, stream: BoundedStream) -> None:
+        self._streams.pop(id(stream), None)
+
+    async def cut_all(self) -> None:
+        """The reaper: close every stream that is left; shielded waiters wake up with ClosedResourceError."""
+        for stream in list(self._streams.values()):
+            await stream.aclose()

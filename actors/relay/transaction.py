@@ -1,0 +1,215 @@
+"""One transaction of the buffer: jobs are applied on the loop, COMMIT runs in a thread, then answers leave.
+
+    begin -> apply(job)... -> COMMIT (one fsync) -> answer()       reads that answers need come back as `reads`
+                           -> undo()                               no job has an effect, each is told so
+
+Statements are short and in memory; only COMMIT waits for the disk, so only COMMIT is worth a thread's 50 us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+from ferryman.actors.core.messages import Envelope
+from ferryman.actors.relay.buffer_messages import (
+    Acked,
+    ClaimInvite,
+    Open,
+    Outcomes,
+    PutInvite,
+    Register,
+    Remove,
+    RevokeInvite,
+    Sweep,
+    SweepRest,
+)
+from ferryman.actors.relay.holdings import Holding, Holdings
+from ferryman.actors.relay.invite_table import InviteTable
+from ferryman.actors.relay.lane import Lane
+from ferryman.actors.relay.records import Outcome, Push, Refused, RegisterFailed
+from ferryman.actors.relay.sweeping import Sweeping
+from ferryman.actors.relay.tables import Tables
+from ferryman.protocol.errors import AppError
+from ferryman.protocol.relay.errors import Refusal, WireCode
+from ferryman.protocol.relay.group import Device
+
+RETRY_MS = 5000  # storage that fails now may work when somebody has made room
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOne:
+    """One push of a StoreAll."""
+
+    push: Push
+    lane: Lane[Outcomes]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Blobs that were handed to a device: noted, and nothing follows from it (acknowledged is another thing)."""
+
+    group_id: bytes
+    device_id: bytes
+    blob_ids: tuple[bytes, ...]
+
+
+Job: TypeAlias = StoreOne | Register | Remove | Acked | Delivered | Envelope[Any]
+Read: TypeAlias = Callable[[], Callable[[], None]]
+"""Runs off the loop and returns what hands over its result on the loop."""
+
+
+class StorageFull(AppError):
+    code = "STORAGE_FULL"
+
+
+class Transaction:
+    """Between BEGIN and COMMIT. `marked` are the groups with blobs that somebody asked to delete."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        sweeping: Sweeping,
+        invites: InviteTable,
+        holdings: Holdings,
+        marked: dict[bytes, None],
+        jobs: list[tuple[bytes, Job]],
+        now: int,
+    ) -> None:
+        self._tables = tables
+        self._sweeping = sweeping
+        self._invites = invites
+        self._holdings = holdings
+        self._marked = marked
+        self._jobs = jobs
+        self._now = now
+        self._in_memory: dict[bytes, Holding] = {}
+        self._outcomes: dict[Lane[Outcomes], list[Outcome]] = {}
+        self._replies: list[tuple[Envelope[Any], object]] = []
+        self.reads: list[Read] = []
+
+    def apply_all(self) -> None:
+        self._in_memory = self._holdings.in_memory([group_id for group_id, _ in self._jobs])
+        for group_id, job in self._jobs:
+            match job:
+                case StoreOne(push=push, lane=lane):
+                    self._outcomes.setdefault(lane, []).append(self._store(group_id, push))
+                case Register():
+                    self._register(group_id, job)
+                case Acked(device=device):
+                    self.see(group_id, device)
+                case Remove(blob_id=blob_id):
+                    self._marked[group_id] = None
+                    self._holdings.went(group_id, *self._sweeping.request_delete(group_id, blob_id, self._now))
+                case Delivered(device_id=device_id, blob_ids=blob_ids):
+                    self._tables.deliver(group_id, device_id, blob_ids, self._now)
+                case Envelope():
+                    self._replies.append((job, self._answer(job.msg)))
+
+    def _store(self, group_id: bytes, push: Push) -> Outcome:
+        digest = sha256(push.payload).digest()
+        known = self._tables.recall(group_id, push, digest)
+        if known is not None:
+            return known
+        holding = self._holdings.of(group_id)
+        if holding.closed and not push.seat.proven:  # it was on its way when a proof put its device out
+            return Refused(push, Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof", ref=push.blob_id))
+        refusal = self._holdings.judge(holding, push)
+        if refusal is not None:
+            return Refused(push, refusal)
+        stored = self._tables.store(group_id, holding.incarnation, push, digest, self._now)
+        self._holdings.added(holding, push)
+        if not holding.stored:
+            self._store_group(group_id, holding)
+        return stored
+
+    def _store_group(self, group_id: bytes, holding: Holding) -> None:
+        """The group's first blob: what was known of it in memory goes to disk with it."""
+        for device in holding.devices.values():
+            self._tables.register(group_id, device)
+        if holding.closed:
+            self._tables.close(group_id)
+        self._holdings.group_stored(holding)
+
+    def _register(self, group_id: bytes, job: Register) -> None:
+        self.see(group_id, job.device)
+        if job.closes:
+            holding = self._holdings.of(group_id)
+            holding.close()
+            if holding.stored:
+                self._holdings.went(group_id, *self._tables.close(group_id))
+        self.reads.append(lambda: self._read_registered(group_id, job))
+
+    def _read_registered(self, group_id: bytes, job: Register) -> Callable[[], None]:
+        registered = self._tables.registered(group_id, job, self._now)
+        return lambda: job.lane.put(registered)
+
+    def see(self, group_id: bytes, device: Device) -> None:
+        """A device was seen or acknowledged something."""
+        holding = self._holdings.of(group_id)
+        if not holding.stored:
+            holding.register(device)
+            return
+        self._tables.register(group_id, device)
+        if group_id in self._marked:
+            self._holdings.went(group_id, *self._sweeping.delete_marked(group_id, self._now))
+
+    def _answer(self, asked: object) -> object:
+        match asked:
+            case Open(group_id=group_id):
+                return self._holdings.record(group_id)
+            case Sweep(after_row=after_row):
+                swept = self._sweeping.sweep(after_row, self._now)
+                for group_id, (blobs, total) in swept.freed.items():
+                    self._holdings.went(group_id, blobs, total)
+                return swept
+            case SweepRest():
+                gone = self._sweeping.sweep_rest(self._now)
+                self._holdings.groups_went(gone)
+                return len(gone)
+            case PutInvite():
+                return self._invites.put(asked, self._now)
+            case ClaimInvite(lookup_key=lookup_key):
+                return self._invites.claim(lookup_key, self._now)
+            case RevokeInvite(lookup_key=lookup_key, revoke_hash=revoke_hash):
+                return self._invites.revoke(lookup_key, revoke_hash, self._now)
+            case _:
+                raise TypeError(f"not a job of the buffer: {type(asked).__name__}")
+
+    def answer(self) -> None:
+        """The commit returned: say so."""
+        for lane, outcomes in self._outcomes.items():
+            lane.put(tuple(outcomes))
+        for envelope, reply in self._replies:
+            envelope.reply(reply)
+
+    def undo(self, message: str) -> None:
+        """The transaction failed as a whole: nothing of it is on disk, no cursor was given away."""
+        self._holdings.undo(self._in_memory)
+        self.reads.clear()
+        failed: dict[Lane[Outcomes], list[Outcome]] = {}
+        for _, job in self._jobs:
+            match job:
+                case StoreOne(push=push, lane=lane):
+                    refusal = Refusal(WireCode.RELAY_OVERLOADED, message, RETRY_MS, push.blob_id)
+                    failed.setdefault(lane, []).append(Refused(push, refusal))
+                case Register(seat=seat, lane=lane):
+                    lane.put(RegisterFailed(seat, message))
+                case Envelope():
+                    job.fail(StorageFull(message, retryable=True, retry_after_ms=RETRY_MS))
+                case Acked() | Remove() | Delivered():  # said again by the next ACK or DELETE; a delivery binds nobody
+                    pass
+        for lane, refusals in failed.items():
+            lane.put(tuple(refusals))
+
+
+def settled(device: Device, update: Device) -> Device:
+    """Two notes about one device as one."""
+    return replace(
+        update,
+        last_seen=max(device.last_seen, update.last_seen),
+        acked_cursor=max(device.acked_cursor, update.acked_cursor),
+        proven=device.proven or update.proven,
+    )

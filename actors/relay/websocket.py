@@ -1,0 +1,103 @@
+"""WebSocket of one connection without a socket: `websockets`' protocol, and the bounds that it leaves to us.
+
+    accept(head) -> WebSocket | refusal bytes
+    feed(bytes)  -> whole binary messages
+    close(code)  -> a close frame is the last thing in `output()`
+
+| peer sends                             | what follows        |
+|----------------------------------------|---------------------|
+| a text message, or a piece of one      | 1003                |
+| a message over the limit, as announced | 1009 at its header  |
+| a message in more than 4,096 pieces    | 1008                |
+| a frame against RFC 6455               | 1002                |
+| close                                  | echoed, then closed |
+"""
+
+from __future__ import annotations
+
+import logging
+
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request, Response
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from ferryman.protocol.relay.errors import CloseCode
+
+MAX_PIECES = 4096  # empty ones count: a message must not be an endless stream of nothing
+
+SILENT = logging.getLogger("ferryman.relay.websocket")  # the library's own lines would carry addresses and contents
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+SILENT.setLevel(logging.CRITICAL)
+
+
+class WebSocket:
+    """An open WebSocket. `max_message` may grow when the peer has earned it."""
+
+    def __init__(self, protocol: ServerProtocol) -> None:
+        self._protocol = protocol
+        self._pieces: list[bytes] = []
+
+    @property
+    def closing(self) -> bool:
+        """A close frame was sent or is in `output()`."""
+        return self._protocol.state is not State.OPEN
+
+    def limit(self, max_message: int) -> None:
+        self._protocol.max_message_size = max_message
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Binary messages that end in `data`. Nothing after a violation or a close."""
+        self._protocol.receive_data(data)
+        messages: list[bytes] = []
+        for event in self._protocol.events_received():
+            if isinstance(event, Frame) and not self._take(event, messages):
+                break
+        return messages
+
+    def _take(self, frame: Frame, messages: list[bytes]) -> bool:
+        match frame.opcode:
+            case Opcode.TEXT:
+                self.close(CloseCode.TEXT, "only binary messages")
+                return False
+            case Opcode.BINARY if frame.fin:
+                messages.append(bytes(frame.data))
+            case Opcode.BINARY | Opcode.CONT:
+                self._pieces.append(bytes(frame.data))
+                if len(self._pieces) > MAX_PIECES:
+                    self.close(CloseCode.POLICY, "too many pieces")
+                    return False
+                if frame.fin:
+                    messages.append(b"".join(self._pieces))
+                    self._pieces.clear()
+            case _:  # ping is answered, pong and close are noted by the library
+                pass
+        return True
+
+    def send(self, message: bytes) -> None:
+        self._protocol.send_binary(message)
+
+    def close(self, code: int, reason: str) -> None:
+        """Put a close frame last. What the peer still sends is thrown away."""
+        if not self.closing:
+            self._protocol.fail(code, reason)
+
+    def output(self) -> bytes:
+        """Bytes to send; the protocol's end marker is left out: who sees `closing` ends the stream."""
+        return b"".join(self._protocol.data_to_send())
+
+
+def accept(head: bytes, *, max_message: int) -> tuple[WebSocket | None, bytes]:
+    """Answer a handshake. `head` is one whole request head. Without a WebSocket the bytes are a refusal."""
+    protocol = ServerProtocol(max_size=max_message, logger=SILENT)
+    protocol.receive_data(head)
+    events = protocol.events_received()
+    if len(events) != 1 or not isinstance(events[0], Request):
+        response: Response = protocol.reject(400, "not a WebSocket handshake\n")
+    else:
+        response = protocol.accept(events[0])
+    del response.headers["Date"]  # a clock of its own, and nobody's need
+    protocol.send_response(response)
+    output = b"".join(protocol.data_to_send())
+    return (WebSocket(protocol) if response.status_code == 101 else None), output

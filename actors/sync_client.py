@@ -1,0 +1,297 @@
+"""The sync client of one group: hosts the session machine, and does what it says.
+
+    host, outbox --> mailbox --+
+    relay --> link reader -----+--> step(session, what happened) --> effects: frames, timers, records, events
+    timers, recorders ---------+
+
+`feed` never waits, so whoever calls it finds the session between two steps; everything that takes time is a task of
+this incarnation. It keeps nothing over a restart: inbox, outbox and group are read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, assert_never
+
+import trio
+
+from ferryman.actors.client_world import ClientWorld
+from ferryman.actors.core.context import Body, Context
+from ferryman.actors.core.messages import Envelope
+from ferryman.actors.core.ref import Ref
+from ferryman.actors.outbox_reader import OutboxReader
+from ferryman.actors.reader_desk import ReaderDesk
+from ferryman.actors.recorder import Recorder, look
+from ferryman.actors.relay_line import RelayLine
+from ferryman.actors.sync_messages import (
+    BlobsWait,
+    ClientMessage,
+    Leave,
+    NextBlob,
+    PullBlobs,
+    Reconnect,
+    TakeBlob,
+    UseRelay,
+)
+from ferryman.protocol.machine import Refused
+from ferryman.protocol.relay.messages import PullResponse
+from ferryman.protocol.sync import backoff, client
+from ferryman.protocol.sync import session as words
+from ferryman.protocol.sync.errors import Offline
+from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Error, StatusChanged
+from ferryman.protocol.sync.group import Pin
+from ferryman.protocol.sync.inbox import START, Advance, InboxState, Restart, Take
+from ferryman.protocol.sync.intake import resume
+from ferryman.protocol.sync.outbox import Acknowledge, OutboxState, Reject, Totals
+from ferryman.protocol.sync.shelf import Shelf
+
+EMPTY = Shelf()
+LEAVE_SECONDS = 0.5  # S4 §10.6: nobody waits longer for a goodbye
+
+
+def sync_client(open_world: Callable[[], Awaitable[ClientWorld]]) -> Body:
+    """The body. open_world: gives the ClientWorld; awaited, because deriving keys takes a thread."""
+
+    async def body(ctx: Context[ClientMessage]) -> None:
+        await SyncClient(ctx, await open_world()).run()
+
+    return body
+
+
+class SyncClient:
+    """One incarnation."""
+
+    def __init__(self, ctx: Context[ClientMessage], world: ClientWorld) -> None:
+        self._ctx = ctx
+        self._world = world
+        near = world.neighbours
+        self._group: Ref[Any] = ctx.ref(near.group)
+        self._outbox: Ref[Any] = ctx.ref(near.outbox)
+        self._inbox: Ref[Any] = ctx.ref(near.inbox)
+        self._pins = Recorder(self._group)
+        self._settled = Recorder(self._outbox)
+        self._taken = Recorder(self._inbox)
+        self._session = words.Session(resume(world.device.device_id, 0, ()))
+        self._line = RelayLine(ctx, world, self._group, self.feed)
+        self._desk = ReaderDesk(world, world.settings.max_blob_size)
+        self._parcels = OutboxReader(world, self._line)
+        self._timers: dict[words.TimerName, trio.CancelScope] = {}
+        self._looking = False
+        self._look_again = False
+
+    async def run(self) -> None:
+        world, ctx = self._world, self._ctx
+        inbox: InboxState = await look(self._inbox)
+        position = inbox.positions.get(world.group_id, START)
+        rules = words.Rules(world.settings.auto_reconnect, world.settings.inline)
+        intake = resume(world.device.device_id, position.through, position.above)
+        self._session = words.Session(intake, position.incarnation, position.through, rules)
+        self._desk.remember(position.chains)
+        world.board.last_cursor = position.through
+        for task in (self._pins, self._settled, self._taken, self._parcels):
+            ctx.tasks.start_soon(task.run)
+        world.board.show_client(ctx.path)
+        try:
+            self.feed(words.Begin())
+            async for envelope in ctx:
+                self._handle(envelope)
+            self.feed(words.End())
+            with trio.move_on_after(LEAVE_SECONDS):
+                await self._line.idle()
+        finally:
+            world.board.show_client(None)
+            self._show_status(client.status(replace(self._session, phase=words.Offline("the client stopped"))))
+
+    def _handle(self, envelope: Envelope[ClientMessage]) -> None:
+        message = envelope.msg
+        match message:
+            case NextBlob(reader):
+                if self._desk.seat(envelope, reader):
+                    self.feed(words.HostBegan())
+                self._serve()
+            case TakeBlob():
+                self._take(envelope, message)
+            case PullBlobs(after_cursor, limit):
+                self.feed(words.HostPulled(self._desk.ticket(envelope, message), after_cursor, limit))
+            case BlobsWait():
+                self.feed(words.OutboxGrew())
+            case UseRelay(relay_url):
+                if self._line.relay_url not in (None, relay_url):
+                    self.feed(words.End())
+                    self.feed(words.Begin())
+            case Reconnect():
+                self.feed(words.Begin())
+            case Leave():
+                self.feed(words.End())
+                self._ctx.tasks.start_soon(self._answer_when_left, envelope)
+            case _:
+                assert_never(message)
+
+    async def _answer_when_left(self, envelope: Envelope[ClientMessage]) -> None:
+        await self._line.idle()
+        envelope.reply()
+
+    # --- the machine
+
+    def feed(self, happened: words.Input) -> None:
+        """One step, and what follows from it. Without waiting: the next caller finds it done."""
+        self._session, effects = client.step(self._session, happened, trio.current_time())
+        for effect in effects:
+            self._perform(effect)
+        board = self._world.board
+        if isinstance(self._session.phase, words.Online):  # while offline, what was on its way stays in doubt
+            board.in_flight = len(self._session.flight.sent)
+            board.relay_limit = self._session.phase.max_blob_size
+        self._serve()
+
+    def _perform(self, effect: words.Effect) -> None:
+        world = self._world
+        match effect:
+            case words.Dial():
+                self._line.dial()
+            case words.HangUp(close_code, reason):
+                self._line.hang_up(close_code, reason)
+            case words.SayHello(last_cursor, incarnation):
+                self._line.hello(last_cursor, incarnation)
+            case words.Send(message):
+                self._line.send(message)
+            case words.PushBlobs(blobs):
+                self._parcels.send(blobs, self._line.current)
+            case words.Ping():
+                self._line.ping()
+                for event in self._desk.due(trio.current_time()):
+                    world.hub.publish(event)
+            case words.SetTimer(name, seconds):
+                self._set_timer(name, seconds)
+            case words.StopTimer(name):
+                self._stop_timer(name)
+            case words.BackOff(attempt):
+                first, most = world.settings.reconnect_delay, world.settings.max_reconnect_delay
+                self._set_timer("retry", backoff.delay_seconds(attempt, self._ctx.rng, first=first, most=most))
+            case words.Tell(StatusChanged(status)):
+                self._show_status(status)
+            case words.Tell(event):
+                world.hub.publish(event)
+            case words.LookAtOutbox():
+                self._look()
+            case words.RecordAcknowledged(seq, blob_id, cursor):
+                command = Acknowledge(world.group_id, seq, blob_id, cursor)
+                pushed = BlobPushed(blob_id, cursor)
+                self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, pushed))
+            case words.RecordRejected(seq, blob_id, code):
+                command = Reject(world.group_id, seq, blob_id, code)
+                self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, BlobRejected(blob_id, code)))
+            case words.RecordAdvance(through):
+                command = Advance(world.group_id, self._session.incarnation, through)
+                self._taken.record(self._new_id(), command, partial(self._recorded, incarnation=command.incarnation))
+            case words.RecordRestart(incarnation, through):
+                self._taken.record(self._new_id(), Restart(world.group_id, incarnation, through), self._restarted)
+            case words.PinRelay():
+                if self._line.unpinned_key is not None:
+                    self._pins.record(self._new_id(), Pin(world.group_id, self._line.unpinned_key), lambda _: None)
+            case words.AnswerPull(ticket, response):
+                self._answer_pull(ticket, response)
+            case words.FailPull(ticket, reason):
+                self._desk.fail(ticket, Offline(reason, retryable=True))
+            case _:
+                assert_never(effect)
+
+    def _new_id(self) -> bytes:
+        return self._world.ports.ids.new_id()
+
+    def _show_status(self, status: Any) -> None:
+        if self._world.board.status != status:
+            self._world.board.status = status
+            self._world.hub.publish(StatusChanged(status))
+
+    # --- the host's side
+
+    def _serve(self) -> None:
+        """Give the waiting reader its next blob, passing over what is not for it."""
+        while self._desk.waiting and (entry := self._session.intake.next_blob) is not None:
+            now = trio.current_time()
+            handed, told = self._desk.open(entry, self._session.incarnation, now)
+            for event in told:
+                self._world.hub.publish(event)
+            if handed is None:
+                happened: words.Input = words.HostTook(entry.cursor)
+            else:
+                happened = words.HostGot(entry.cursor)
+                self._desk.hand(handed)
+            self._session, effects = client.step(self._session, happened, now)
+            for effect in effects:
+                self._perform(effect)
+
+    def _take(self, envelope: Envelope[ClientMessage], message: TakeBlob) -> None:
+        through = 0
+        if message.incarnation == self._session.incarnation:
+            self._desk.taken(message.cursor)
+            self.feed(words.HostTook(message.cursor))
+            through = self._session.intake.frontier
+        command = Take(self._world.group_id, message.incarnation, message.cursor, message.link, through)
+
+        def done(answer: Any) -> None:
+            self._recorded(answer, message.incarnation)
+            envelope.reply()
+
+        self._taken.record(message.command_id, command, done)
+
+    def _answer_pull(self, ticket: int, response: PullResponse) -> None:
+        self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.incarnation)
+
+    def _recorded(self, answer: int | Refused, incarnation: bytes) -> None:
+        """What was recorded of cursors that the relay has given up since is no news."""
+        if isinstance(answer, int) and incarnation == self._session.incarnation:
+            self._world.board.last_cursor = max(answer, self._world.board.last_cursor)
+            self.feed(words.Recorded(answer))
+
+    def _restarted(self, answer: int | Refused) -> None:
+        if isinstance(answer, int):
+            self._world.board.last_cursor = answer
+
+    # --- the outbox's side
+
+    def _look(self) -> None:
+        if self._looking:
+            self._look_again = True
+            return
+        self._looking = True
+        self._ctx.tasks.start_soon(self._fetch_outbox)
+
+    async def _fetch_outbox(self) -> None:
+        while True:
+            self._look_again = False
+            state: OutboxState = await look(self._outbox)
+            lane = state.lanes.get(self._world.group_id)
+            self.feed(words.OutboxSeen(EMPTY if lane is None else lane.shelf))
+            if not self._look_again:
+                break
+        self._looking = False
+
+    def _forgot(self, answer: Totals | Refused, settled: BlobPushed | BlobRejected) -> None:
+        if isinstance(answer, Refused):
+            self._world.hub.publish(Error(0, f"the outbox could not record an acknowledgement: {answer.message}"))
+            return
+        self._world.board.show_totals(answer)
+        self._world.hub.publish(settled)
+
+    # --- timers
+
+    def _set_timer(self, name: words.TimerName, seconds: float) -> None:
+        self._stop_timer(name)
+        scope = self._timers[name] = trio.CancelScope()
+        self._ctx.tasks.start_soon(self._wait, name, seconds, scope)
+
+    def _stop_timer(self, name: words.TimerName) -> None:
+        scope = self._timers.pop(name, None)
+        if scope is not None:
+            scope.cancel()
+
+    async def _wait(self, name: words.TimerName, seconds: float, scope: trio.CancelScope) -> None:
+        with scope:
+            await trio.sleep(seconds)
+            if self._timers.get(name) is scope:
+                del self._timers[name]
+                self.feed(words.TimerDue(name))

@@ -1,0 +1,98 @@
+"""What a device's sync client is asked and told.
+
+| message     | from        | answer                                                                    |
+|-------------|-------------|---------------------------------------------------------------------------|
+| NextBlob    | the host    | Handed, as soon as there is one; Superseded when a newer reader asks      |
+| TakeBlob    | the host    | None, when it is recorded that the host has stored it                     |
+| PullBlobs   | the host    | Page; raises Offline                                                      |
+| BlobsWait   | the outbox  |                                                                           |
+| UseRelay    | the group   |                                                                           |
+| Reconnect   | the host    |                                                                           |
+| Leave       | the group   | None, when the connection is closed                                       |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ferryman.actors.core.messages import Ask
+from ferryman.protocol.sync.inbox import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One opened blob. incarnation, link: what `TakeBlob` needs to know of it."""
+
+    blob_id: bytes
+    cursor: int
+    sender: bytes
+    content: bytes
+    timestamp: int
+    incarnation: bytes
+    link: Link | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    blobs: tuple[Handed, ...]
+    has_more: bool
+    max_cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextBlob(Ask[Handed]):
+    """reader: a number of the host's; a new one gets again what the one before did not take."""
+
+    reader: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBlob(Ask[None]):
+    command_id: bytes
+    cursor: int
+    incarnation: bytes
+    link: Link | None
+
+
+@dataclass(frozen=True, slots=True)
+class PullBlobs(Ask[Page]):
+    """after_cursor None: after what was taken. own: this device's own blobs too."""
+
+    after_cursor: int | None
+    limit: int
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BlobsWait:
+    """The outbox has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseRelay:
+    relay_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Try now, whatever the backoff says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Ask[None]):
+    """Say goodbye to the relay and stay away."""
+
+
+ClientMessage: TypeAlias = NextBlob | TakeBlob | PullBlobs | BlobsWait | UseRelay | Reconnect | Leave
+
+CLIENTS = "/sync/clients"
+
+
+def client_path(group_id: bytes) -> str:
+    """Where a group's client lives in the runtime's tree."""
+    return f"{CLIENTS}/{client_name(group_id)}"
+
+
+def client_name(group_id: bytes) -> str:
+    return group_id[:8].hex()

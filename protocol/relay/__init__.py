@@ -1,0 +1,1 @@
+"""The relay wire: envelope, messages, and the rules of a group."""

@@ -1,0 +1,1 @@
+"""The client side of the relay wire: session, outbox, invites, short codes."""

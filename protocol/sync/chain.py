@@ -1,0 +1,139 @@
+"""A sender's history as its receivers see it: replays dropped, forks and holes found (wire.md §6).
+
+    seq seen before, same bytes                Replayed                   not delivered again
+    seq seen before, other bytes               HistoryFork                not delivered
+    prev names another blob than seq - 1       HistoryFork                not delivered
+    the first blob of a chain                  Delivered                  its baseline: what came before is no hole
+    the next seq                               Delivered
+    a later seq                                Delivered, HistoryGap      first..last are missing
+    a missing seq                              Delivered, GapClosed       when the last of its hole came
+
+Each chain is remembered for 1,024 numbers back. What is older and was not missed cannot be told from a replay.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from ferryman.protocol.crypto.sealing import NO_PREV, Chain, blob_hash
+
+WINDOW: Final = 1_024
+# More holes than this in one chain are a history that is lost, not a delivery out of order; the oldest is forgotten.
+MAX_GAPS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """New: hand it to the host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """Seen before: drop it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFork:
+    """Two histories under one name: the sender's store was copied, or somebody shows devices different pasts."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryGap:
+    """The sender sealed `first`..`last` and they did not come."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapClosed:
+    """The last missing blob of a hole came; `first`..`last` is what was still missing of it."""
+
+    first: int
+    last: int
+
+
+Verdict: TypeAlias = Delivered | Replayed | HistoryFork | HistoryGap | GapClosed
+
+
+@dataclass(frozen=True, slots=True)
+class SenderChain:
+    """The sender's side: what the last sealed blob was. `chain_id`: 8 random bytes, new with every new outbox store."""
+
+    chain_id: bytes
+    seq: int = 0
+    prev: bytes = NO_PREV
+
+    def next(self) -> Chain:
+        """The place of the blob that is sealed next."""
+        return Chain(self.chain_id, self.seq + 1, self.prev)
+
+    def sent(self, sealed: bytes) -> SenderChain:
+        """After `sealed`, which was sealed at `next()`, is in the durable outbox."""
+        return SenderChain(self.chain_id, self.seq + 1, blob_hash(sealed))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    seq: int
+    sealed_hash: bytes
+    prev: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChainView:
+    """The receiver's side of one (sender, chain_id): the last 1,024 numbers, and what is missing."""
+
+    baseline: int
+    recent: tuple[Seen, ...]  # ascending by seq, never empty
+    missing: tuple[tuple[int, int], ...] = ()  # ascending, each first..last
+
+    @property
+    def last(self) -> int:
+        return self.recent[-1].seq
+
+
+def receive(view: ChainView | None, chain: Chain, sealed_hash: bytes) -> tuple[ChainView, tuple[Verdict, ...]]:
+    """One blob of this chain, in whatever order it comes. `view` None: the first. Only Delivered goes to the host."""
+    seen = Seen(chain.seq, sealed_hash, chain.prev)
+    if view is None:
+        return ChainView(chain.seq, (seen,)), (Delivered(),)
+    at = bisect_left(view.recent, chain.seq, key=_seq)
+    if at < len(view.recent) and view.recent[at].seq == chain.seq:
+        same = view.recent[at].sealed_hash == sealed_hash
+        return view, (Replayed() if same else HistoryFork(chain.seq),)
+    hole = next((gap for gap in view.missing if gap[0] <= chain.seq <= gap[1]), None)
+    if hole is None and chain.seq <= view.last - WINDOW:
+        return view, (Replayed(),)
+    if not _links(view.recent, at, seen):
+        return view, (HistoryFork(chain.seq),)
+    verdicts: tuple[Verdict, ...] = (Delivered(),)
+    missing = view.missing
+    if chain.seq > view.last + 1:
+        gap = (view.last + 1, chain.seq - 1)
+        missing = (*missing, gap)[-MAX_GAPS:]
+        verdicts = (Delivered(), HistoryGap(*gap))
+    elif hole is not None:
+        rest = tuple(part for part in ((hole[0], chain.seq - 1), (chain.seq + 1, hole[1])) if part[0] <= part[1])
+        missing = tuple(part for gap in missing for part in (rest if gap == hole else (gap,)))[-MAX_GAPS:]
+        verdicts = (Delivered(),) if rest else (Delivered(), GapClosed(*hole))
+    recent = (*view.recent[:at], seen, *view.recent[at:])
+    oldest = bisect_left(recent, recent[-1].seq - WINDOW + 1, key=_seq)
+    return replace(view, baseline=min(view.baseline, chain.seq), recent=recent[oldest:], missing=missing), verdicts
+
+
+def _links(recent: tuple[Seen, ...], at: int, seen: Seen) -> bool:
+    """Whether its neighbours, where they are remembered, name it and are named by it."""
+    before = recent[at - 1] if at else None
+    after = recent[at] if at < len(recent) else None
+    if before is not None and before.seq == seen.seq - 1 and before.sealed_hash != seen.prev:
+        return False
+    return not (after is not None and after.seq == seen.seq + 1 and after.prev != seen.sealed_hash)
+
+
+def _seq(seen: Seen) -> int:
+    return seen.seq

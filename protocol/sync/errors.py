@@ -1,0 +1,53 @@
+"""The refusals of a device's sync, each with its stable code.
+
+| error           | code               | what to do                                                              |
+|-----------------|--------------------|-------------------------------------------------------------------------|
+| Pending         | PENDING            | nothing: the blob is in the outbox and goes out when the relay is there |
+| OutboxFull      | OUTBOX_FULL        | wait until the relay took some                                          |
+| NotEnabled      | SYNC_NOT_ENABLED   | `enable` or `join_invite` first                                         |
+| AlreadyJoined   | ALREADY_JOINED     | this home belongs to another group                                      |
+| Offline         | OFFLINE            | the relay cannot be reached now                                         |
+| InviteRefused   | INVITE_REFUSED     | ask for a new invite                                                    |
+| RelayRefused    | RELAY_REFUSED      | what the relay said                                                     |
+"""
+
+from __future__ import annotations
+
+from ferryman.protocol.errors import AppError
+
+
+class Pending(AppError):
+    """A push that is on disk and not yet at the relay. blob_id: 16 bytes, as BlobPushed will name it."""
+
+    code = "PENDING"
+
+    def __init__(self, blob_id: bytes) -> None:
+        super().__init__("the blob is in the outbox; it goes out when the relay is there", retryable=False)
+        self.blob_id = blob_id
+
+
+class OutboxFull(AppError):
+    code = "OUTBOX_FULL"
+
+
+class NotEnabled(AppError):
+    code = "SYNC_NOT_ENABLED"
+
+    def __init__(self) -> None:
+        super().__init__("sync is not enabled on this device: call enable() or join_invite() first")
+
+
+class AlreadyJoined(AppError):
+    code = "ALREADY_JOINED"
+
+
+class Offline(AppError):
+    code = "OFFLINE"
+
+
+class InviteRefused(AppError):
+    code = "INVITE_REFUSED"
+
+
+class RelayRefused(AppError):
+    code = "RELAY_REFUSED"

@@ -1,0 +1,139 @@
+"""What the host hears of its sync: events as they happen, and the status of the connection (S4 §6.3).
+
+| event              | when                                                                                     |
+|--------------------|------------------------------------------------------------------------------------------|
+| Connected          | the relay welcomed us                                                                    |
+| Disconnected       | the connection ended; `reason` is for a person                                           |
+| BlobAvailable      | the relay named a blob of another device (NOTIFY)                                        |
+| BlobPushed         | the relay has our blob on disk, and our outbox knows it                                  |
+| BlobRejected       | the relay will never take this blob of ours; the outbox has set it aside                 |
+| Error              | a refusal of the relay, or something that needs a person                                 |
+| StatusChanged      | `status()` answers differently from now on                                               |
+| ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
+| HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
+| HistoryFork        | a sender's chain shows two blobs in one place: somebody shows two histories              |
+| UndecryptableBlobs | so many blobs of a sender did not open in the last minute; they were passed over         |
+| Lagged             | this subscriber was too slow: so many events were dropped for it                         |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """What WELCOME told. relay_id: base64 of the relay's static key; pending_count: blobs of others, not acknowledged."""
+
+    relay_id: str
+    max_cursor: int
+    pending_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """As a status: no connection and none is tried. As an event, `reason` says why it ended."""
+
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """The first try since sync was enabled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """As a status: welcomed. The event carries the same."""
+
+    info: ConnectionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnecting:
+    """attempt: counts from 1, starts again after a successful connection."""
+
+    attempt: int
+
+
+ConnectionStatus: TypeAlias = Disconnected | Connecting | Connected | Reconnecting
+
+
+@dataclass(frozen=True, slots=True)
+class BlobAvailable:
+    id: bytes
+    cursor: int
+    sender: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlobPushed:
+    id: bytes
+    cursor: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRejected:
+    """code: the relay's error."""
+
+    id: bytes
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """code: as on the wire (S4 §12.1), 0 for what no relay said."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    status: ConnectionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncRequired:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryGap:
+    sender: bytes
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFork:
+    sender: bytes
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class UndecryptableBlobs:
+    sender: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lagged:
+    count: int
+
+
+SyncEvent: TypeAlias = (
+    Connected
+    | Disconnected
+    | BlobAvailable
+    | BlobPushed
+    | BlobRejected
+    | Error
+    | StatusChanged
+    | ResyncRequired
+    | HistoryGap
+    | HistoryFork
+    | UndecryptableBlobs
+    | Lagged
+)

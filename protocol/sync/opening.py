@@ -1,0 +1,107 @@
+"""From a sealed blob to what the host gets: open it, and see whether it stands where its sender put it (wire §6).
+
+| what comes                          | the host gets | and hears of                           |
+|-------------------------------------|---------------|----------------------------------------|
+| a blob at the next place            | its content   |                                        |
+| a blob further on, or a late one    | its content   | HistoryGap for those between           |
+| the same blob again                 | nothing       |                                        |
+| another blob in a place taken       | nothing       | HistoryFork                            |
+| a control blob                      | nothing       |                                        |
+| a blob that does not open           | nothing       | UndecryptableBlobs, counted by `Tally` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ferryman.protocol.crypto.keys import GroupKeys
+from ferryman.protocol.crypto.sealing import UndecryptableBlob, blob_hash, open_blob
+from ferryman.protocol.relay.messages import BlobEntry
+from ferryman.protocol.sync import chain, events
+from ferryman.protocol.sync.inbox import ChainKey, Link
+
+TALLY_SECONDS = 60.0  # one event a sender and minute: a flood of bad blobs must not become a flood of events
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """For the host. link: None for a blob of a stranger's client that keeps no chain."""
+
+    content: bytes
+    link: Link | None
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """Nothing for the host. unreadable: it did not open."""
+
+    unreadable: bool = False
+
+
+Outcome: TypeAlias = Given | PassedOver
+Chains: TypeAlias = Mapping[ChainKey, chain.ChainView]
+
+
+def open_entry(
+    entry: BlobEntry, *, keys: GroupKeys, chains: Chains, max_blob_size: int
+) -> tuple[Outcome, Chains, tuple[events.SyncEvent, ...]]:
+    """What the host gets of one blob, the chains with it seen, and what the host hears."""
+    try:
+        opened = open_blob(
+            entry.payload,
+            keys=keys,
+            sender_id=entry.sender_id,
+            blob_id=entry.blob_id,
+            max_blob_size=max(max_blob_size, len(entry.payload)),
+        )
+    except UndecryptableBlob:
+        return PassedOver(unreadable=True), chains, ()
+    link: Link | None = None
+    told: tuple[events.SyncEvent, ...] = ()
+    fresh = True
+    if opened.chain is not None:
+        link = Link(entry.sender_id, opened.chain, blob_hash(entry.payload))
+        key = (entry.sender_id, opened.chain.chain_id)
+        view, verdicts = chain.receive(chains.get(key), opened.chain, link.sealed_hash)
+        chains = {**chains, key: view}
+        fresh = any(isinstance(verdict, chain.Delivered) for verdict in verdicts)
+        told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
+    if opened.control or not fresh:
+        return PassedOver(), chains, told
+    return Given(opened.content, link), chains, told
+
+
+def tell(sender: bytes, verdict: chain.Verdict) -> tuple[events.SyncEvent, ...]:
+    match verdict:
+        case chain.HistoryGap(first, last):
+            return (events.HistoryGap(sender, first, last),)
+        case chain.HistoryFork(seq):
+            return (events.HistoryFork(sender, seq),)
+        case chain.Delivered() | chain.Replayed() | chain.GapClosed():
+            return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Unreadable blobs by sender: how many are not told yet, and when the next event may go out."""
+
+    counts: Mapping[bytes, tuple[int, float]] = field(default_factory=dict[bytes, tuple[int, float]])
+
+    def count(self, sender: bytes, now: float) -> tuple[Tally, tuple[events.SyncEvent, ...]]:
+        waiting, due = self.counts.get(sender, (0, now))
+        counts = {**self.counts, sender: (waiting + 1, due)}
+        return Tally(counts).flush(now)
+
+    def flush(self, now: float) -> tuple[Tally, tuple[events.SyncEvent, ...]]:
+        """The events that are due."""
+        told: list[events.SyncEvent] = []
+        counts: dict[bytes, tuple[int, float]] = {}
+        for sender, (waiting, due) in self.counts.items():
+            if waiting and now >= due:
+                told.append(events.UndecryptableBlobs(sender, waiting))
+                counts[sender] = (0, now + TALLY_SECONDS)
+            elif waiting or now < due:
+                counts[sender] = (waiting, due)
+        return Tally(counts), tuple(told)

@@ -1,0 +1,47 @@
+"""Every error that a host can meet. All are AppErrors: `code` for machines, `message` for people, `retryable`."""
+
+from __future__ import annotations
+
+from ferryman.actors.core.errors import RecoveryFailed, TooManyRestarts
+from ferryman.actors.keychain_errors import (
+    DeviceInUse,
+    KeychainDamaged,
+    KeychainError,
+    KeychainLocked,
+    KeychainMissing,
+    KeychainUnavailable,
+)
+from ferryman.actors.reader_desk import Superseded
+from ferryman.protocol.crypto.sealing import BlobTooLarge
+from ferryman.protocol.errors import AppError, BadInput
+from ferryman.protocol.sync.errors import (
+    AlreadyJoined,
+    InviteRefused,
+    NotEnabled,
+    Offline,
+    OutboxFull,
+    Pending,
+    RelayRefused,
+)
+
+__all__ = [
+    "AlreadyJoined",
+    "AppError",
+    "BadInput",
+    "BlobTooLarge",
+    "DeviceInUse",
+    "InviteRefused",
+    "KeychainDamaged",
+    "KeychainError",
+    "KeychainLocked",
+    "KeychainMissing",
+    "KeychainUnavailable",
+    "NotEnabled",
+    "Offline",
+    "OutboxFull",
+    "Pending",
+    "RecoveryFailed",
+    "RelayRefused",
+    "Superseded",
+    "TooManyRestarts",
+]

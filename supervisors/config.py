@@ -1,0 +1,145 @@
+"""A device's configuration: from TOML, from the environment, or written in code.
+
+    RuntimeConfig.load(path)  ->  file  <  environment            BadInput: one line with the file, the key, what it wants
+
+| variable            | overrides              |
+|---------------------|------------------------|
+| SYNC_RELAY_URL      | sync.relay_url         |
+| SYNC_API_KEY        | sync.api_key           |
+| SYNC_DEVICE_NAME    | sync.device_name       |
+| SYNC_LOG_LEVEL      | sync.log_level         |
+| FERRYMAN_HOME       | home                   |
+| FERRYMAN_PASSPHRASE | keys.passphrase        |
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from ferryman.actors.transport import read_relay_url
+from ferryman.protocol.errors import BadInput
+from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, MAX_BLOB_SIZE
+
+PASSPHRASE = "FERRYMAN_PASSPHRASE"  # noqa: S105 - the variable's name
+OVERRIDES = {
+    "SYNC_RELAY_URL": ("sync", "relay_url"),
+    "SYNC_API_KEY": ("sync", "api_key"),
+    "SYNC_DEVICE_NAME": ("sync", "device_name"),
+    "SYNC_LOG_LEVEL": ("sync", "log_level"),
+    "FERRYMAN_HOME": ("", "home"),
+    PASSPHRASE: ("keys", "passphrase"),
+}
+
+Milliseconds = Annotated[int, Field(ge=10, le=3_600_000)]
+
+
+class Table(BaseModel):
+    """Exact types, no unknown keys, never changed after loading."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+def _passphrase() -> SecretStr | None:
+    found = os.environ.get(PASSPHRASE)
+    return SecretStr(found) if found else None
+
+
+class KeysConfig(Table):
+    """Where the device's keys are kept: the OS keychain where there is one, else a sealed file in `home`."""
+
+    passphrase: SecretStr | None = Field(default_factory=_passphrase, strict=False)
+    """Opens the sealed file; from FERRYMAN_PASSPHRASE when it is not given."""
+    allow_plain: bool = False
+    """Without keychain and passphrase, keep the keys unsealed (mode 0600); `status` shows it."""
+    use_os_keychain: bool = True
+    """False: always the file, as in a container or a test."""
+
+
+class SyncConfig(Table):
+    """relay_url: wss://..., or ws://... on this machine and in a trusted network."""
+
+    backend: Literal["relay"] = "relay"
+    relay_url: str | None = None
+    api_key: SecretStr | None = Field(default=None, strict=False)
+    """Sent as a bearer token, over TLS only."""
+    device_name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=lambda: os.uname().nodename)
+    auto_reconnect: bool = True
+    reconnect_delay_ms: Milliseconds = 1_000
+    max_reconnect_delay_ms: Milliseconds = 30_000
+    direct_invites: bool = False
+    """Write invites that hold the group's secret itself (S4's form): whoever finds one later is a member."""
+    link_scheme: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*$")] = "ferryman"
+    sign_blobs: bool = True
+    """Sign data blobs with the device's key; control blobs always are."""
+    pad_blobs: bool = True
+    """Hide the exact size of a blob (PADME): at most 12 % more bytes."""
+    compress_blobs: bool = False
+    """Compress before sealing; then padding is always on."""
+    max_blob_size: Annotated[int, Field(ge=1_024, le=16 * MAX_BLOB_SIZE)] = MAX_BLOB_SIZE
+    """Bytes of a sealed blob; data may be 256 less. The relay's own limit counts too."""
+    inline_bytes: Annotated[int, Field(ge=0, le=INLINE_CAP_BYTES)] = INLINE_CAP_BYTES
+    """Blobs up to this size come with their notice, without a pull."""
+    ca_file: str | None = None
+    """PEM file with the certificate authority of a relay of your own."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("relay_url")
+    @classmethod
+    def _is_a_relay_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            try:
+                read_relay_url(url)
+            except BadInput as error:
+                raise ValueError(error.message) from None
+        return url
+
+
+class RuntimeConfig(Table):
+    """home: the device's directory; it holds the ledger and the key store, and belongs to one process at a time."""
+
+    home: Path = Field(strict=False)
+    keys: KeysConfig = Field(default_factory=KeysConfig)
+    sync: SyncConfig = Field(default_factory=SyncConfig)
+
+    @property
+    def ledger(self) -> Path:
+        return self.home / "ledger.db"
+
+    @classmethod
+    def load(cls, path: Path | None = None, *, environment: Mapping[str, str] = os.environ) -> RuntimeConfig:
+        """The file's values, overridden by the environment's. Raises BadInput."""
+        document: dict[str, Any] = {}
+        origin = "the environment"
+        if path is not None:
+            origin = str(path)
+            try:
+                document = tomllib.loads(path.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise BadInput(f"{path}: {error.strerror or error}") from None
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise BadInput(f"{path}: not a TOML file: {error}") from None
+        override(document, environment)
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise BadInput(f"{origin}: {complaint(error)}") from None
+
+
+def override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for variable, (table, key) in OVERRIDES.items():
+        value = environment.get(variable)
+        inner: Any = document.setdefault(table, {}) if table else document
+        if value and isinstance(inner, dict):  # a table that is none is for the validation to name
+            inner[key] = value
+
+
+def complaint(error: ValidationError) -> str:
+    """The first wrong key in one line. Values are left out: one of them may be a secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(step) for step in first['loc']) or 'the configuration'}: {first['msg']}"

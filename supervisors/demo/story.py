@@ -1,0 +1,198 @@
+"""The demo from beginning to end. Each act is a few lines; how processes are started and asked is in director.py."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import msgspec
+import trio
+
+from ferryman.actors.ports import Ports
+from ferryman.protocol.errors import AppError, BadInput
+from ferryman.supervisors.demo.director import (
+    DeviceProcess,
+    Stage,
+    create_group,
+    invite_from,
+    join_group,
+    open_stage,
+    push_half,
+    unacknowledged,
+    wait_sent,
+)
+from ferryman.supervisors.demo.judge import Case, Verdict
+from ferryman.supervisors.demo.processes import Child
+from ferryman.supervisors.demo.screen import Outcome, Screen
+from ferryman.supervisors.demo.source import Source
+
+COPIES = 8  # outbox, its WAL, the relay's buffer, its WAL, and two devices with a ledger and a copy each
+SPARE_BYTES = 256 * 1024 * 1024
+
+RELAY_TOML = """\
+# Written by `ferryman demo`. One person pushes a whole folder in seconds, so the limits that guard a public relay
+# (messages, bytes, groups and connections a source) are raised far above their defaults here. Do not copy them.
+[server]
+bind = "127.0.0.1:{port}"
+log_file = "{folder}/relay.log"
+
+[storage]
+database = "{folder}/relay.db"
+max_group_storage = {quota}
+max_total = {quota}
+
+[limits]
+connections_per_ip = 100
+handshakes_per_minute = 10000
+messages_per_minute = 10000000
+ingress_bytes_per_minute = {bytes_a_minute}
+egress_bytes_per_minute = {bytes_a_minute}
+invite_posts_per_minute = 100
+invite_gets_per_minute = 100
+"""
+
+
+async def run_demo(source: Source, folder: Path, *, port: int, keep: bool, ports: Ports) -> int:
+    """Play it in `folder`. Returns the exit code: 0 when nothing was lost, duplicated or found, else 1."""
+    check_room(source, folder)
+    screen = Screen()
+    started = trio.current_time()
+    links = f"; {source.left_out} links and special files left out" if source.left_out else ""
+    screen.tell(f"{len(source.files):,} files, {source.total_bytes:,} bytes from {source.root}{links}")
+    passphrase = ports.entropy.random_bytes(16).hex()
+    async with open_stage(folder, passphrase) as stage:
+        config = await write_config(source, folder, port)
+        unsent, relay, devices = await play(source, stage, screen, config)
+        outcome = Outcome(
+            files=len(source.files),
+            bytes=source.total_bytes,
+            blobs=source.total_parts,
+            unacknowledged_at_kill=unsent,
+            reconnects=sum(standing.reconnects for standing in stage.standings.values()),
+            seconds=trio.current_time() - started,
+            verdict=await ask_judge(source, stage),
+        )
+        screen.show_outcome(outcome)
+        if keep:
+            await keep_running(screen, folder, passphrase)
+        for device in devices:
+            await device.stop()
+        await relay.stop()
+    return 0 if outcome.verdict.clean else 1
+
+
+async def play(
+    source: Source, stage: Stage, screen: Screen, config: Path
+) -> tuple[int, Child, tuple[DeviceProcess, ...]]:
+    total = source.total_parts
+    half = total // 2
+    relay = await stage.start_relay(config)
+    url = f"ws://127.0.0.1:{stage.listening.port}"
+    pin_port(config, stage.listening.port)
+    screen.tell(f"a relay listens on {url} with a new database; its rate limits are raised for this demo (relay.toml)")
+    device_a = await stage.start_device("A")
+    await create_group(device_a, url)
+    invited = await invite_from(device_a)
+    screen.show_invite(invited.link, invited.short_code)
+    device_b = await stage.start_device("B")
+    await join_group(device_b, url, invited)
+    screen.tell("device B joined by the short code")
+
+    a, b = stage.standings["A"], stage.standings["B"]
+    stage.on_progress = lambda: draw(stage, screen, total)
+    with screen.bars():
+        await push_half(device_a, source, 0, half)
+        await wait_sent(device_a)
+        await device_a.wait_until(lambda: a.acknowledged >= half * 3 // 4)
+        relay.freeze()  # from here on nothing can be acknowledged: what A sends now is in flight when the relay dies
+        await push_half(device_a, source, half, total)
+        await wait_sent(device_a)
+        await device_a.wait_until(lambda: a.progress.in_flight > 0)
+        await relay.kill()
+        in_flight = await unacknowledged(device_a)
+        screen.tell(f"the relay was killed (SIGKILL) with {in_flight} pushes unacknowledged")
+        relay = await stage.start_relay(config)
+        screen.tell("the relay was started again on the same database")
+
+        await device_b.wait_until(lambda: b.progress.received >= min(total, half + 1))
+        await device_b.kill()
+        received = b.progress.received
+        device_b = await stage.start_device("B")
+        screen.tell(f"device B was killed (SIGKILL) with {received:,} of {total:,} blobs and came back")
+
+        await device_a.wait_until(lambda: a.progress.waiting == 0)
+        device_c = await stage.start_device("C")
+        await join_group(device_c, url, await invite_from(device_a))
+        screen.tell("device C joined late, by a short code of its own")
+        c = stage.standings["C"]
+        await device_b.wait_until(lambda: b.progress.received >= total)
+        await device_c.wait_until(lambda: c.progress.received >= total)
+    screen.tell("B and C hold everything; the judge reads the disk")
+    return in_flight, relay, (device_a, device_b, device_c)
+
+
+def draw(stage: Stage, screen: Screen, total: int) -> None:
+    for name, standing in stage.standings.items():
+        if name == "A":
+            screen.advance("A pushed  ", standing.acknowledged, total)
+        else:
+            screen.advance(f"{name} received", standing.progress.received, total)
+
+
+def check_room(source: Source, folder: Path) -> None:
+    """Raises BadInput when the disk cannot hold the demo's copies."""
+    need = source.total_bytes * COPIES + SPARE_BYTES
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise BadInput(
+            f"{folder}: {free // 2**20:,} MiB free, the demo needs {need // 2**20:,} MiB for its copies; "
+            "free some space, or set TMPDIR to a larger disk"
+        )
+
+
+async def write_config(source: Source, folder: Path, port: int) -> Path:
+    quota = source.total_bytes * 2 + SPARE_BYTES
+    config = folder / "relay.toml"
+    text = RELAY_TOML.format(port=port, folder=folder, quota=quota, bytes_a_minute=max(2**33, quota * 8))
+    await trio.Path(config).write_text(text)
+    return config
+
+
+def pin_port(config: Path, port: int) -> None:
+    """The relay comes back where it was: the port that it was given first is now written down."""
+    text = config.read_text()
+    config.write_text(text.replace('bind = "127.0.0.1:0"', f'bind = "127.0.0.1:{port}"'))
+
+
+async def ask_judge(source: Source, stage: Stage) -> Verdict:
+    relay_files = sorted(path for path in stage.folder.glob("relay*") if path.suffix != ".toml")
+    case = Case(
+        root=str(source.root),
+        files=tuple((file.name, file.sha256) for file in source.files),
+        devices=tuple(
+            (f"device {name}", str(stage.folder / f"device-{name.lower()}" / "files"))
+            for name in stage.standings
+            if name != "A"
+        ),
+        relay_files=tuple(str(path) for path in relay_files),
+    )
+    done = await trio.run_process(
+        [sys.executable, "-m", "ferryman", "demo-judge"],
+        stdin=msgspec.json.encode(case),
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise AppError(f"the judge failed: {done.stderr.decode('utf-8', 'replace').strip().splitlines()[-1:]}")
+    return msgspec.json.decode(done.stdout, type=Verdict)
+
+
+async def keep_running(screen: Screen, folder: Path, passphrase: str) -> None:
+    note = folder / "passphrase"
+    note.touch(mode=0o600)
+    note.write_text(passphrase + "\n")
+    screen.tell(f"everything runs on in {folder} (the devices' FERRYMAN_PASSPHRASE is in its file `passphrase`)")
+    screen.tell("press Ctrl-C to stop it")
+    await trio.sleep_forever()

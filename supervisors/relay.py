@@ -1,0 +1,182 @@
+"""A relay from its beginning to its end. Embeddable: `async with open_relay(config, ports) as relay`.
+
+    lock -> key -> database looked at -> listening -> tree up | block | tree down -> sockets closed -> lock released
+
+What belongs to the block and not to an actor outlives every crash: the sockets that listen, the streams, the lock.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import trio
+
+from ferryman.actors.core.events import DeadLetter, Event
+from ferryman.actors.ports import Disk, Ports
+from ferryman.actors.relay.door import Listener
+from ferryman.actors.relay.lane import Drain
+from ferryman.actors.relay.metrics import Metrics
+from ferryman.actors.relay.schema import open_database
+from ferryman.actors.relay.settings import Settings
+from ferryman.actors.relay.sources import Visitors
+from ferryman.actors.relay.stream import Moorings
+from ferryman.protocol.errors import BadInput
+from ferryman.protocol.identity import show_id
+from ferryman.supervisors.node import TreeNode
+from ferryman.supervisors.relay_config import RelayConfig
+from ferryman.supervisors.relay_log import Log, event_writer, make_log
+from ferryman.supervisors.relay_tree import KEY_BYTES, Build
+from ferryman.supervisors.system import System, open_system
+
+STOP_SECONDS = 2.0  # of the grace, for the tree itself to stop
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A running relay. `address`: where it listens. `key`: its static public key, 32 bytes, what clients pin."""
+
+    address: tuple[str, int]
+    key: bytes
+    system: System
+    metrics: Metrics
+    settings: Settings
+    visitors: Visitors
+
+    @property
+    def fingerprint(self) -> str:
+        """The key as people compare it."""
+        return show_id(self.key)
+
+    async def drain(self) -> None:
+        """Begin to end: new HELLOs are refused, what is in flight is committed and acknowledged, everybody is told.
+
+        Returns when the last connection is gone, or when the grace is nearly over."""
+        self.metrics.draining = True
+        with trio.move_on_after(max(0.0, self.settings.shutdown_grace - STOP_SECONDS)):
+            for node in children(self.system.tree(), "/groups", "/connections"):
+                path = f"{node.path}/group_router" if node.children else node.path
+                await self.system.ref(path).send(Drain())
+            await self.visitors.all_gone()
+
+
+@asynccontextmanager
+async def open_relay(
+    config: RelayConfig,
+    ports: Ports,
+    *,
+    log: Log | None = None,
+    restored: bool = False,
+    rng: Random | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    on_dead_letter: Callable[[DeadLetter], None] | None = None,
+) -> AsyncGenerator[Relay]:
+    """Run a relay around a block. Raises BadInput with one line when it cannot start.
+
+    restored: the database came out of a backup, so the cursors of every group begin a new incarnation."""
+    release, private = await ports.threads.run(lambda: take_possession(config, ports))
+    listeners: Sequence[Listener] = ()
+    try:
+        tls = load_tls(config)
+        listeners = await listen(config, ports)
+        reaping = trio.CancelScope(shield=True)
+        async with trio.open_nursery() as outer:
+            built = Build(config, ports, private, listeners, tls, log or make_log(ports.clock, level="error"), restored)
+            write = event_writer(built.log, built.metrics)
+
+            def told(event: Event) -> None:
+                write(event)
+                if on_event is not None:
+                    on_event(event)
+
+            async with open_system(built.tree(), rng=rng, on_event=told, on_dead_letter=on_dead_letter) as system:
+                built.system.append(system)
+                try:
+                    yield Relay(
+                        ports.network.address(listeners[0]),
+                        built.frames.relay_id,
+                        system,
+                        built.metrics,
+                        built.settings,
+                        built.visitors,
+                    )
+                finally:
+                    outer.start_soon(reap, built.moorings, reaping)
+            reaping.cancel()
+    finally:
+        with trio.CancelScope(shield=True):
+            for listener in listeners:
+                await listener.aclose()
+        release()
+
+
+async def reap(moorings: Moorings, reaping: trio.CancelScope) -> None:
+    """Cut what is left when the tree should long be down. Whoever waits for a deaf peer wakes up."""
+    with reaping:
+        await trio.sleep(STOP_SECONDS)
+        await moorings.cut_all()
+
+
+def take_possession(config: RelayConfig, ports: Ports) -> tuple[Callable[[], None], bytes]:
+    """Lock, key and database, in this order; blocking. Returns the lock's release and the private key."""
+    path, disk = config.database, ports.disk
+    try:
+        disk.make_directory(path.parent)
+        release = disk.lock(config.lock_file)
+    except OSError as error:
+        raise BadInput(f"{path}: the relay's database cannot be made there: {error.strerror}") from error
+    if release is None:
+        raise BadInput(f"{path}: another process holds this database; stop it or name another file")
+    try:
+        private = load_key(disk, config.key_file, ports)
+        open_database(disk, path, synchronous=config.storage.synchronous).close()
+    except BaseException:
+        release()
+        raise
+    return release, private
+
+
+def load_key(disk: Disk, path: Path, ports: Ports) -> bytes:
+    """The relay's identity: made at the first start, and never again, or its clients would turn away."""
+    try:
+        if disk.exists(path):
+            private = disk.read(path)
+        else:
+            private = ports.entropy.random_bytes(KEY_BYTES)
+            disk.write(path, private, mode=0o600)
+    except OSError as error:
+        raise BadInput(f"{path}: the relay's key cannot be read or made: {error.strerror}") from error
+    if len(private) != KEY_BYTES:
+        raise BadInput(f"{path}: is no relay key, {len(private)} bytes instead of {KEY_BYTES}: restore the right one")
+    return private
+
+
+def load_tls(config: RelayConfig) -> ssl.SSLContext | None:
+    server = config.server
+    if server.tls_certificate is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(server.tls_certificate, server.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise BadInput(f"{server.tls_certificate}: certificate and key cannot be used: {error.strerror}") from error
+    return context
+
+
+async def listen(config: RelayConfig, ports: Ports) -> Sequence[Listener]:
+    host, port = config.address
+    try:
+        return await ports.network.listen(host, port)
+    except OSError as error:
+        raise BadInput(f"server.bind: cannot listen on {config.server.bind}: {error.strerror or error}") from error
+
+
+def children(tree: TreeNode, *paths: str) -> list[TreeNode]:
+    """The dynamic children at these paths."""
+    return [child for node in tree.children if node.path in paths for child in node.children]

@@ -1,0 +1,92 @@
+"""The relay's log: one line an event, JSON into a file or a pipe, coloured in a terminal. No payloads, no keys.
+
+    {"at": "2026-11-21T12:00:00Z", "level": "error", "event": "crashed", "actor": "group_router", ...}
+
+An actor is named by its kind; of a crash the type and the place of its cause are told, never its text: that may quote a
+message.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO, TypeAlias, cast
+
+import structlog
+
+from ferryman.actors.core.events import Crashed, Ended, Event, Stuck
+from ferryman.actors.ports import Clock
+from ferryman.actors.relay.metrics import Metrics, kind_of
+from ferryman.protocol.errors import BadInput
+
+Log: TypeAlias = structlog.typing.FilteringBoundLogger
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def make_log(clock: Clock, *, level: str = "info", stream: TextIO | None = None) -> Log:
+    """A log into `stream`, standard error by default."""
+    target = sys.stderr if stream is None else stream
+    in_terminal = target.isatty()
+
+    def stamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"at": datetime.fromtimestamp(clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **event}
+
+    render = structlog.dev.ConsoleRenderer(sort_keys=False) if in_terminal else structlog.processors.JSONRenderer()
+    return structlog.wrap_logger(
+        structlog.PrintLogger(target),
+        processors=[structlog.processors.add_log_level, stamp, render],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+    )
+
+
+def open_log_file(path: Path) -> TextIO:
+    """Append to a log file, readable by its owner. Raises BadInput."""
+    try:
+        path.touch(mode=0o600)
+        return path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise BadInput(f"{path}: server.log_file cannot be written: {error.strerror}") from error
+
+
+def event_writer(log: Log, metrics: Metrics) -> Callable[[Event], None]:
+    """What the tree reports, as log lines and counts."""
+
+    def write(event: Event) -> None:
+        match event:
+            case Crashed():
+                actor = kind_of(event.path)
+                metrics.restarted(actor)
+                log.error(
+                    "crashed",
+                    actor=actor,
+                    incarnation=event.incarnation,
+                    on=event.message_type,
+                    cause=type(event.cause).__name__,
+                    place=event.place().removeprefix(" at "),
+                )
+            case Stuck(path=path, seconds=seconds):
+                log.error("stuck", actor=kind_of(path), seconds=seconds)
+            case Ended(path=path, reason=reason) if reason is not None:
+                log.warning("ended for good", actor=kind_of(path), cause=type(reason).__name__)
+            case _:
+                pass
+
+    return write
+
+
+def reporter(log: Log) -> Callable[[str, BaseException], None]:
+    """For failures that end with one stranger."""
+
+    def report(where: str, error: BaseException) -> None:
+        while isinstance(error, BaseExceptionGroup):
+            error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        place = f"{frame.tb_frame.f_code.co_filename}:{frame.tb_lineno}" if frame is not None else ""
+        log.error("failed", actor=where, cause=type(error).__name__, place=place)
+
+    return report

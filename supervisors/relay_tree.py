@@ -1,0 +1,166 @@
+"""The relay's tree.
+
+    relay (rest_for_one: whoever stands later needs those before)
+      buffer                                the one writer
+      infrastructure (one_for_one)          rate_limiter, invites, janitor: none needs another
+      groups (dynamic)                      a group (one_for_all): cursor_allocator, group_router
+      http
+      connections (dynamic)
+      door                                  last in, first out
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import trio
+
+from ferryman.actors.core.context import Context
+from ferryman.actors.core.ref import Ref
+from ferryman.actors.ports import Ports
+from ferryman.actors.rate_limiter import Rate, rate_limiter
+from ferryman.actors.relay.buffer import buffer
+from ferryman.actors.relay.connection import Accepted, ConnectionPorts, connection
+from ferryman.actors.relay.cursor_allocator import cursor_allocator
+from ferryman.actors.relay.door import DoorPorts, Listener, door
+from ferryman.actors.relay.frames import FrameWriter
+from ferryman.actors.relay.group_messages import RouterPorts
+from ferryman.actors.relay.group_router import group_router
+from ferryman.actors.relay.http import http
+from ferryman.actors.relay.invites import invites
+from ferryman.actors.relay.janitor import janitor
+from ferryman.actors.relay.metrics import Metrics, kind_of
+from ferryman.actors.relay.seats import Seats
+from ferryman.actors.relay.settings import Settings
+from ferryman.actors.relay.sources import Visitors
+from ferryman.actors.relay.stream import Moorings
+from ferryman.protocol.crypto.noise import static_public
+from ferryman.supervisors.node import TreeNode
+from ferryman.supervisors.relay_config import RelayConfig
+from ferryman.supervisors.relay_log import Log, reporter
+from ferryman.supervisors.spec import ChildSpec, Supervisor
+from ferryman.supervisors.system import System
+from ferryman.version import __version__
+
+KEY_BYTES = 32
+BUFFER_MAILBOX = 8192  # batches and asks of all groups
+GROUP_MAILBOX = 4096  # batches of all devices of a group
+CONNECTION_MAILBOX = 16  # wake-ups
+
+
+class Build:
+    """The parts that outlive actors, and the tree that is made of them."""
+
+    def __init__(
+        self,
+        config: RelayConfig,
+        ports: Ports,
+        private: bytes,
+        listeners: Sequence[Listener],
+        tls: ssl.SSLContext | None,
+        log: Log,
+        restored: bool,
+    ) -> None:
+        self._config = config
+        self._ports = ports
+        self._private = private
+        self._listeners = listeners
+        self._tls = tls
+        self._restored = restored
+        self._connections = 0
+        self.log = log
+        self.settings = config.settings()
+        self.metrics = Metrics()
+        self.moorings = Moorings()
+        self.visitors = Visitors()
+        self.frames = FrameWriter(static_public(private), ports.clock, ports.entropy)
+        self.system: list[System] = []
+        self._routers = RouterPorts(self.settings, ports.clock, self.frames, self.metrics, Seats())
+
+    def tree(self) -> Supervisor:
+        settings, ports, metrics = self.settings, self._ports, self.metrics
+        report = reporter(self.log)
+        store = buffer(self._config.database, settings, ports, self.frames, metrics, restored=self._restored)
+        pages = http(
+            settings, metrics, self.mailboxes, report, version=__version__, started=trio.current_time()
+        )
+        entrance = DoorPorts(
+            settings, ports.network, self.moorings, self.visitors, self._tls, self._start_connection, report
+        )
+        return Supervisor(
+            [
+                ChildSpec("buffer", store, capacity=BUFFER_MAILBOX),
+                ChildSpec("infrastructure", self._infrastructure()),
+                ChildSpec("groups", Supervisor(dynamic=True, because="no group ends another")),
+                ChildSpec("http", pages),
+                ChildSpec("connections", Supervisor(dynamic=True, because="no connection ends another")),
+                ChildSpec("door", door(self._listeners, entrance)),
+            ],
+            strategy="rest_for_one",
+            because="whoever stands later has asked those before for what it knows",
+        )
+
+    def _infrastructure(self) -> Supervisor:
+        settings, ports = self.settings, self._ports
+        limits = rate_limiter(rates(settings))
+        mailbox = invites(ports.clock, ports.entropy, max_invites=settings.max_invites)
+        broom = janitor(settings.cleanup_interval, vacuum=settings.vacuum_on_cleanup)
+        return Supervisor(
+            [ChildSpec("rate_limiter", limits), ChildSpec("invites", mailbox), ChildSpec("janitor", broom)],
+            because="none of them needs another",
+        )
+
+    async def _start_group(self, ctx: Context[Any], group_id: bytes) -> Ref[Any]:
+        """The router of a group. Its name in the tree tells nobody the group's id."""
+        name = sha256(group_id).hexdigest()[:32]
+        path = f"/groups/{name}"
+        group = Supervisor(
+            [
+                ChildSpec("cursor_allocator", cursor_allocator(group_id), capacity=GROUP_MAILBOX),
+                ChildSpec("group_router", group_router(group_id, path, self._routers), capacity=GROUP_MAILBOX),
+            ],
+            strategy="one_for_all",
+            because="both read the group from the buffer at one moment",
+        )
+        await ctx.start_child("/groups", ChildSpec(name, group))
+        return ctx.ref(f"{path}/group_router")
+
+    async def _start_connection(self, ctx: Context[Any], accepted: Accepted) -> None:
+        self._connections += 1
+        ports = ConnectionPorts(
+            self._routers, self._private, lambda: self._ports.entropy.random_bytes(KEY_BYTES), self._start_group
+        )
+        body = connection(accepted, ports)
+        spec = ChildSpec(str(self._connections), body, restart="temporary", capacity=CONNECTION_MAILBOX, grace=0)
+        await ctx.start_child("/connections", spec)
+
+    def mailboxes(self) -> dict[str, int]:
+        """Waiting messages by kind of actor."""
+        waiting: dict[str, int] = {}
+        for system in self.system:
+            for node in leaves(system.tree()):
+                kind = kind_of(node.path)
+                waiting[kind] = waiting.get(kind, 0) + node.queued
+        return waiting
+
+
+def rates(settings: Settings) -> dict[str, Rate]:
+    """The limits that several actors share, by bucket; keys are sources."""
+    return {
+        "handshakes": Rate(settings.handshakes_per_minute, 60),
+        "messages": Rate(settings.messages_per_minute * 10, 60),
+        "ingress": Rate(settings.ingress_bytes_per_minute, 60),
+        "egress": Rate(settings.egress_bytes_per_minute, 60),
+        "new_groups": Rate(settings.new_groups_per_hour, 3600),
+        "invite_posts": Rate(settings.invite_posts_per_minute, 60),
+        "invite_gets": Rate(settings.invite_gets_per_minute, 60),
+    }
+
+
+def leaves(node: TreeNode) -> list[TreeNode]:
+    if not node.children:
+        return [node] if node.kind == "actor" else []
+    return [leaf for child in node.children for leaf in leaves(child)]

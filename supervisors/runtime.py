@@ -1,0 +1,173 @@
+"""A device's runtime: its tree, and how it begins and ends. `async with open_runtime(config) as runtime`.
+
+    runtime (rest_for_one: whoever stands later needs those before)
+      ledger                                   the one writer of this device's truth
+      infrastructure (one_for_one)             key_store
+      sync (one_for_one)                       outbox, inbox, clients (dynamic), group
+
+    home locked, keys opened --> device key --> tree up --> the host's block --> tree down --> keys closed
+
+It runs in the host's task: no thread and no loop of its own. The host's data stays the host's; nothing here waits for a
+relay, neither to begin nor to end.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from random import Random
+
+import trio
+
+from ferryman.actors.core.events import Crashed, DeadLetter, Ended, Event, Stuck
+from ferryman.actors.group import group
+from ferryman.actors.inbox import inbox
+from ferryman.actors.key_store import key_store_body
+from ferryman.actors.keychain import FindBackend, KeychainChoice, OpenKeychain, open_keychain
+from ferryman.actors.keychain_os import find_os_backend
+from ferryman.actors.ledger import ledger_body
+from ferryman.actors.outbox import outbox
+from ferryman.actors.ports import Ports
+from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.recorder import look
+from ferryman.protocol.crypto.keys import SEED_BYTES, DeviceKeys
+from ferryman.protocol.sync.group import GroupState
+from ferryman.protocol.sync.inbox import START, InboxState
+from ferryman.protocol.sync.outbox import TABLE, OutboxState, Totals
+from ferryman.supervisors.config import RuntimeConfig
+from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
+from ferryman.supervisors.node import TreeNode
+from ferryman.supervisors.spec import ChildSpec, Supervisor
+from ferryman.supervisors.sync import Sync
+from ferryman.supervisors.system import System, open_system
+
+SEED = "device-seed"
+LEDGER_MAILBOX = 4_096  # every durable actor's records and replays
+DURABLE_MAILBOX = 1_000
+
+log = logging.getLogger("ferryman")
+
+
+class Runtime:
+    """A running device. `warning`: one line on how its keys are kept, "" when they are sealed."""
+
+    def __init__(self, sync: Sync, system: System, warning: str) -> None:
+        self.sync = sync
+        self.system = system
+        self.warning = warning
+
+    def tree(self) -> TreeNode:
+        """A picture of every actor as it is now; `print` shows it."""
+        return self.system.tree()
+
+
+@asynccontextmanager
+async def open_runtime(
+    config: RuntimeConfig,
+    *,
+    ports: Ports | None = None,
+    rng: Random | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    on_dead_letter: Callable[[DeadLetter], None] | None = None,
+) -> AsyncGenerator[Runtime]:
+    """Run a device around a block. What it knew when its last process ended, however it ended, it knows again.
+
+    Raises KeychainError (missing, locked, in use, ...), RecoveryFailed, BadInput. rng: seeds the jitter of restarts and
+    reconnects. on_event: hears of crashes and restarts; by default they are logged under "ferryman".
+    """
+    ports = make_real_ports() if ports is None else ports
+    logging.getLogger("ferryman").setLevel(config.sync.log_level.upper())
+    keys = await ports.threads.run(partial(open_keychain, choice(config, ports)))
+    try:
+        if keys.warning:
+            log.warning(keys.warning)
+        device = DeviceKeys.from_seed(await ports.threads.run(partial(load_seed, keys, ports)))
+        harbour = Harbour(config, ports, device)
+        chance = rng or Random(int.from_bytes(ports.entropy.random_bytes(8), "big"))  # noqa: S311 - jitter
+        async with open_system(
+            tree(harbour, keys), rng=chance, on_event=on_event or report, on_dead_letter=on_dead_letter
+        ) as system:
+            harbour.start_child = system.start_child
+            await show_what_is_known(harbour, system)
+            yield Runtime(Sync(harbour, system.ref), system, keys.warning)
+    finally:
+        with trio.CancelScope(shield=True):
+            await ports.threads.run(keys.close)
+
+
+def choice(config: RuntimeConfig, ports: Ports) -> KeychainChoice:
+    secret = config.keys.passphrase
+    finder: FindBackend | None = find_os_backend if config.keys.use_os_keychain else None
+    return KeychainChoice(
+        config.home,
+        ports.disk,
+        ports.entropy,
+        passphrase=None if secret is None else secret.get_secret_value(),
+        allow_plain=config.keys.allow_plain,
+        find_backend=finder,
+    )
+
+
+def load_seed(keys: OpenKeychain, ports: Ports) -> bytes:
+    """This device's one secret, made at its first start (S4 §4.3)."""
+    seed = keys.keychain.get(SEED)
+    if seed is None:
+        seed = ports.entropy.random_bytes(SEED_BYTES)
+        keys.keychain.set(SEED, seed)
+    return seed
+
+
+def tree(harbour: Harbour, keys: OpenKeychain) -> Supervisor:
+    ports = harbour.ports
+    write = ledger_body(harbour.config.ledger, ports, keys.keychain, tables=(TABLE,))
+    clients = Supervisor(dynamic=True, because="a group that cannot sync stops no other")
+    sync = Supervisor(
+        [
+            ChildSpec("outbox", outbox(ports), capacity=DURABLE_MAILBOX),
+            ChildSpec("inbox", inbox(ports), capacity=DURABLE_MAILBOX),
+            ChildSpec("clients", clients),
+            ChildSpec("group", group(ports, harbour.start_client_from, harbour.introduce)),
+        ],
+        because="each reads the ledger again and asks the others only when they are there",
+    )
+    infrastructure = Supervisor(
+        [ChildSpec("key_store", key_store_body(keys, ports))], because="none of them needs another"
+    )
+    return Supervisor(
+        [
+            ChildSpec("ledger", write, capacity=LEDGER_MAILBOX),
+            ChildSpec("infrastructure", infrastructure),
+            ChildSpec("sync", sync),
+        ],
+        strategy="rest_for_one",
+        because="everything stands on what is recorded",
+    )
+
+
+async def show_what_is_known(harbour: Harbour, system: System) -> None:
+    """The figures of `status` and its like, before a client runs."""
+    state: GroupState = await look(system.ref(GROUP))
+    if state.member is None:
+        return
+    inbox_state: InboxState = await look(system.ref(INBOX))
+    outbox_state: OutboxState = await look(system.ref(OUTBOX))
+    board = harbour.board
+    position = inbox_state.positions.get(state.member.group_id, START)
+    board.last_cursor = max(board.last_cursor, position.through)
+    lane = outbox_state.lanes.get(state.member.group_id)
+    if lane is not None:
+        board.show_totals(Totals(outbox_state.steps, lane.shelf.count, lane.shelf.size))
+
+
+def report(event: Event) -> None:
+    match event:
+        case Crashed():
+            log.error("%s", event)
+        case Stuck(path, _, seconds):
+            log.error("%s was cancelled and is still there after %.0f s", path, seconds)
+        case Ended(path, reason) if reason is not None:
+            log.warning("%s has ended for good: %s", path, type(reason).__name__)
+        case _:
+            pass

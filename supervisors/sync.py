@@ -1,0 +1,292 @@
+"""`runtime.sync`: what a host does with its group. Local first: what it hands over is on disk before anything else.
+
+| call                       | returns when                                        | raises                            |
+|----------------------------|-----------------------------------------------------|-----------------------------------|
+| enable, join_invite        | the group is recorded and its client runs           | BadInput, AlreadyJoined, ...      |
+| disable                    | it is recorded, and the client has left             |                                   |
+| enqueue                    | the sealed blob is on disk                          | BlobTooLarge, OutboxFull          |
+| push                       | the relay has it on disk                            | Pending when that takes too long  |
+| pull                       | the relay has answered                              | Offline                           |
+| blobs                      | (a stream)                                          |                                   |
+| status, last_cursor, ...   | at once: the newest known                           |                                   |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+
+from ferryman.actors.core.errors import ActorCrashed, ActorStopped, NoSuchActor
+from ferryman.actors.core.ref import Ref
+from ferryman.actors.event_hub import Subscription
+from ferryman.actors.recorder import AGAIN_SECONDS, insist, look
+from ferryman.actors.sync_messages import Handed, NextBlob, PullBlobs, Reconnect, TakeBlob
+from ferryman.protocol.crypto.sealing import BlobTooLarge
+from ferryman.protocol.errors import AppError, BadInput
+from ferryman.protocol.ledger.codec import Secret
+from ferryman.protocol.machine import Command, Refused
+from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT
+from ferryman.protocol.sync import outbox as out
+from ferryman.protocol.sync.errors import AlreadyJoined, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
+from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
+from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled
+from ferryman.protocol.sync.inbox import Take
+from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
+from ferryman.supervisors.blobs import Blob, BlobStream, Invite, OutboxStatus, PullResult, PushResult
+from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
+from ferryman.supervisors.invites import InviteDesk
+
+SECRET_BYTES = 32
+SALT_BYTES = 16
+START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
+REFUSALS: dict[str, type[AppError]] = {
+    out.BLOB_TOO_LARGE: BlobTooLarge,
+    out.OUTBOX_FULL: OutboxFull,
+    "ALREADY_JOINED": AlreadyJoined,
+}
+
+
+class Sync:
+    """The host's hands. One a runtime."""
+
+    def __init__(self, harbour: Harbour, ref: Callable[[str], Ref[Any]]) -> None:
+        self._harbour = harbour
+        self._ref = ref
+        self._readers = 0
+        sync = harbour.config.sync
+        self._invites = InviteDesk(harbour.ports, sync.ca_file, sync.link_scheme)
+
+    # --- the group
+
+    async def enable(self, relay_url: str | None = None) -> None:
+        """Sync with this device's group; a device without one makes one. relay_url: the configured one when left out."""
+        harbour = self._harbour
+        member = (await self._group()).member
+        if member is not None:
+            await self._do(GROUP, SetEnabled(True, relay_url))
+        else:
+            url = self._relay_url(relay_url)
+            secret = harbour.ports.entropy.random_bytes(SECRET_BYTES)
+            keys = await harbour.new_group(secret, harbour.ports.entropy.random_bytes(SALT_BYTES))
+            await self._do(GROUP, JoinGroup(keys.group_id, Secret(secret), url, self.device_id(), None))
+        await self._client_started()
+
+    async def disable(self) -> None:
+        """Leave the relay. The group and what waits for it stay: `enable()` comes back."""
+        await self._do(GROUP, SetEnabled(False))
+        while self._harbour.board.client is not None:
+            await self._harbour.board.changed.wait()
+
+    async def create_invite(self) -> Invite:
+        """An invite for one more device, at the relay for ten minutes. Raises NotEnabled, Offline, RelayRefused."""
+        member = await self._member()
+        harbour = self._harbour
+        if not harbour.config.sync.direct_invites:
+            raise BadInput("invites that hold the group's secret must be allowed first: set sync.direct_invites = true")
+        invite = GroupInvite(
+            member.relay_url,
+            member.group_id,
+            member.secret.reveal(),
+            member.creator_id,
+            harbour.ports.clock.now() + LIFETIME_SECONDS,
+            relay_key=member.relay_key,
+        )
+        return await self._invites.create(invite)
+
+    async def cancel_invite(self, invite: Invite) -> bool:
+        """Take its short code back. False: it was used before, or is gone."""
+        return await self._invites.cancel(invite, (await self._member()).relay_url)
+
+    async def join_invite(self, code_or_link: str, relay_url: str | None = None) -> None:
+        """Become a member by a short code (from relay_url, or the configured relay) or a link.
+
+        Raises BadInput, InviteRefused, AlreadyJoined, Offline, RelayRefused."""
+        harbour = self._harbour
+        invite = await self._invites.read(code_or_link, relay_url or harbour.config.sync.relay_url)
+        invite.check_expiry(harbour.ports.clock.now())
+        if invite.bootstrap:
+            raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
+        await harbour.joined_group(invite.secret, invite.group_id)
+        url = relay_url or invite.relay_url
+        join = JoinGroup(invite.group_id, Secret(invite.secret), url, invite.creator_id, invite.relay_key)
+        await self._do(GROUP, join)
+        await self._client_started()
+
+    # --- out
+
+    async def enqueue(self, data: bytes) -> bytes:
+        """Seal it for the group and queue it; on return it is on disk. Returns the blob's id.
+
+        data: at most max_blob_size - 256 bytes. Raises NotEnabled, BlobTooLarge, OutboxFull."""
+        blob_id = self._harbour.ports.ids.new_id()
+        await self._enqueue(blob_id, data)
+        return blob_id
+
+    async def push(self, data: bytes, timeout: float = 30.0) -> PushResult:
+        """Queue it and wait until the relay has it on disk. timeout: seconds.
+
+        Raises as `enqueue`; Pending(blob_id) when there is no connection or no answer in time: it goes out later.
+        Raises RelayRefused when the relay will never take it."""
+        harbour = self._harbour
+        blob_id = harbour.ports.ids.new_id()
+        with harbour.hub.watch(blob_id) as watch:
+            await self._enqueue(blob_id, data)
+            if not isinstance(self.status(), Connected | Connecting):
+                raise Pending(blob_id)
+            with trio.move_on_after(timeout):
+                await watch.settled.wait()
+        match watch.outcome:
+            case BlobPushed(_, cursor):
+                return PushResult(blob_id, cursor)
+            case BlobRejected(_, code):
+                raise RelayRefused(f"the relay will never take this blob (error {code})")
+            case None:
+                raise Pending(blob_id)
+
+    # --- in
+
+    async def pull(
+        self, after_cursor: int | None = None, limit: int = DEFAULT_PULL_LIMIT, *, own: bool = False
+    ) -> PullResult:
+        """What the relay holds after a cursor (after what was taken, when left out). Acknowledges nothing.
+
+        limit: 1 to 1,000; the relay may give fewer. own: this device's blobs too. Raises NotEnabled, Offline."""
+        if not 1 <= limit <= MAX_PULL_LIMIT or (after_cursor is not None and after_cursor < 0):
+            raise BadInput(f"limit is 1 to {MAX_PULL_LIMIT}, after_cursor counts from 0")
+        await self._member()
+        client = self._harbour.board.client
+        if client is None:
+            raise Offline("sync is switched off: call enable()", retryable=True)
+        try:
+            page = await self._ref(client).ask(PullBlobs(after_cursor, limit, own))
+        except (ActorCrashed, ActorStopped, NoSuchActor) as error:
+            raise Offline("the sync client was restarted meanwhile: try again", retryable=True) from error
+        blobs = tuple(self._blob(handed) for handed in page.blobs)
+        return PullResult(blobs, page.has_more, page.max_cursor)
+
+    def blobs(self) -> BlobStream:
+        """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
+        self._readers += 1
+        return BlobStream(self._next_blob, self._begin_take, self._readers)
+
+    # --- how it stands
+
+    def status(self) -> ConnectionStatus:
+        return self._harbour.board.status
+
+    def last_cursor(self) -> int:
+        """Everything up to it is taken, and recorded as taken."""
+        return self._harbour.board.last_cursor
+
+    def device_id(self) -> bytes:
+        """32 bytes, X25519 public key (S4 §4.3)."""
+        return self._harbour.device.device_id
+
+    def outbox(self) -> OutboxStatus:
+        board = self._harbour.board
+        return OutboxStatus(board.totals.count, board.totals.size, board.in_flight)
+
+    def events(self) -> Subscription:
+        """`async with` it and `async for` over it. A slow listener gets Lagged(count) for what it missed."""
+        return self._harbour.hub.subscribe()
+
+    subscribe = events
+
+    async def reconnect(self) -> None:
+        """Try now, whatever the backoff says, also after another connection of this device took over."""
+        await self._member()
+        await self._client_started()
+        client = self._harbour.board.client
+        if client is not None:
+            await self._ref(client).send(Reconnect())
+
+    # --- inside
+
+    def _relay_url(self, given: str | None) -> str:
+        url = given or self._harbour.config.sync.relay_url
+        if url is None:
+            raise BadInput("which relay? Give enable() its URL, or set sync.relay_url")
+        self._harbour.check_relay_url(url)
+        return url
+
+    async def _group(self) -> GroupState:
+        return await look(self._ref(GROUP))
+
+    async def _member(self) -> Membership:
+        member = (await self._group()).member
+        if member is None:
+            raise NotEnabled
+        return member
+
+    async def _do(self, path: str, command: Command[Any], command_id: bytes | None = None) -> Any:
+        """The reply of a durable actor. Raises what its refusal means."""
+        answer = await insist(
+            self._ref(path), command_id or self._harbour.ports.ids.new_id(), command, full_disk_waits=False
+        )
+        if isinstance(answer, Refused):
+            raise REFUSALS.get(answer.code, AppError)(answer.message, code=answer.code)
+        return answer
+
+    async def _enqueue(self, blob_id: bytes, data: bytes) -> None:
+        member = await self._member()
+        queued = await self._harbour.enqueue(self._ref(OUTBOX), member, blob_id, bytes(data))
+        if isinstance(queued, Refused):
+            raise REFUSALS.get(queued.code, AppError)(queued.message, code=queued.code, retryable=True)
+
+    async def _client_started(self) -> None:
+        """The group's client is started by the group's actor; one that has ended for good comes back here."""
+        state = await self._group()
+        if state.member is None or not state.enabled:
+            return
+        await self._harbour.start_client(state.member)
+
+    def _blob(self, handed: Handed) -> Blob:
+        return Blob(
+            handed.blob_id,
+            handed.cursor,
+            handed.sender,
+            handed.content,
+            handed.timestamp,
+            handed,
+            self._harbour.ports.ids.new_id(),
+            self._take,
+        )
+
+    async def _next_blob(self, reader: int) -> Blob:
+        board = self._harbour.board
+        while True:
+            client = board.client
+            if client is None:
+                await board.changed.wait()
+                continue
+            try:
+                return self._blob(await self._ref(client).ask(NextBlob(reader)))
+            except (ActorCrashed, ActorStopped, NoSuchActor):
+                await trio.sleep(AGAIN_SECONDS)
+
+    async def _begin_take(self, blob: Blob) -> Taking[None]:
+        """Put it in line. Without a client, ActorStopped: the stream then takes it the long way."""
+        client = self._harbour.board.client or client_path(b"")
+        handed = blob.handed
+        try:
+            ref = self._ref(client)
+        except NoSuchActor:
+            ref = self._ref(INBOX)  # noqa
+        return await ref.post(TakeBlob(blob.command_id, handed.cursor, handed.incarnation, handed.link))
+
+    async def _take(self, handed: Handed, command_id: bytes) -> None:
+        """Through the client, which knows what lies before it; without one the inbox notes this blob alone."""
+        while (client := self._harbour.board.client) is not None:
+            try:
+                return await self._ref(client).ask(
+                    TakeBlob(command_id, handed.cursor, handed.incarnation, handed.link)
+                )
+            except (ActorCrashed, ActorStopped, NoSuchActor):
+                await trio.sleep(AGAIN_SECONDS)
+        member = await self._member()
+        await self._do(
+            INBOX, Take(member.group_id, handed.incarnation, handed.cursor, handed.link), command_id
+        )
+        return None

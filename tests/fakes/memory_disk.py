@@ -1,0 +1,384 @@
+"""A disk in memory under SQLite's own code: it forgets what was not synced, fills up, fails, and stops at any operation.
+
+disk = MemoryDisk()                      the Disk port; real SQLite in WAL mode through a VFS written here
+disk.cut_at = 17                         the 17th write, truncate, sync or change of a name raises PowerCut, as all do after
+disk.after_power_cut("torn", rng)        the disk that the next start finds
+disk.after_kill()                        the same after kill -9: the page cache is still there
+disk.capacity = disk.used                no room for another byte
+disk.fail_sync_at = 3                    the 3rd sync from the beginning fails
+
+| policy  | what was written and not synced                                       |
+|---------|-----------------------------------------------------------------------|
+| drop    | is gone                                                               |
+| all     | is there                                                              |
+| prefix  | is there up to some write                                             |
+| subset  | is there, some of it                                                  |
+| torn    | is there up to the middle of some write                               |
+| shorn   | is there, some 512-byte sectors of it                                 |
+| garbage | is there in part, the rest of its place holds anything                |
+| zeros   | is there in its length only                                           |
+
+A database is locked exclusively: without shared memory SQLite keeps the WAL's index inside the connection. So a second
+connection sees what was committed before it was opened, and `connect(read_only=True)` is opened for one look.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+POLICIES = ("drop", "all", "prefix", "subset", "torn", "shorn", "garbage", "zeros")
+SECTOR = 512
+_vfs_numbers = itertools.count(1)
+_SYNCS_ITS_NAME = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL | apsw.SQLITE_OPEN_WAL
+
+
+class PowerCut(BaseException):
+    """The machine is gone. No Exception: nobody may catch it and go on."""
+
+
+@dataclass
+class Inode:
+    """`seen` is what a reader gets; `kept` is on the medium; `unsynced` leads from one to the other."""
+
+    seen: bytearray = field(default_factory=bytearray)
+    kept: bytes = b""
+    unsynced: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, data), or (length, None): truncate
+
+    def write(self, offset: int, data: bytes) -> None:
+        _put(self.seen, offset, data)
+        self.unsynced.append((offset, data))
+
+    def truncate(self, length: int) -> None:
+        _cut(self.seen, length)
+        self.unsynced.append((length, None))
+
+    def sync(self) -> None:
+        self.kept = bytes(self.seen)
+        self.unsynced.clear()
+
+
+class MemoryDisk:
+    """The Disk port. One object is one life of a machine; `after_power_cut` and `after_kill` give the next."""
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.operations = 0
+        self.syncs = 0
+        self.cut_at: int | None = None
+        self.dead = False
+        self.capacity: int | None = None
+        self.fail_sync_at: int | None = None
+        self.read_only = False
+        self.names: dict[str, Inode] = {}  # what a reader finds
+        self._kept_names: dict[str, Inode] = {}  # what is on the medium
+        self._name_changes: list[tuple[str, Inode | None]] = []
+        self._locks: dict[str, None] = {}
+        self._seed = seed
+        self._chance = random.Random(f"vfs {seed}")
+        self._vfs = _Vfs(self, f"memory-disk-{next(_vfs_numbers)}")
+
+    # --- the port
+
+    def connect(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
+        flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs.vfs_name)
+        connection.pragma("locking_mode", "exclusive")
+        if read_only:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        return connection
+
+    def exists(self, path: Path) -> bool:
+        return str(path) in self.names
+
+    def read(self, path: Path) -> bytes:
+        try:
+            return bytes(self.names[str(path)].seen)
+        except KeyError:
+            raise FileNotFoundError(2, "No such file", str(path)) from None
+
+    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:  # noqa: ARG002
+        draft = Inode()
+        self.step()
+        self.require_room(len(data))
+        draft.write(0, data)
+        self.step()
+        draft.sync()
+        self.step()
+        self.change_name(str(path), draft)
+        self.step()
+        self.sync_names()
+
+    def remove(self, path: Path) -> None:
+        self.step()
+        if str(path) in self.names:
+            self.change_name(str(path), None)
+        self.sync_names()
+
+    def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
+        """Directories are their files' names."""
+
+    def lock(self, path: Path) -> Callable[[], None] | None:
+        if self.read_only:
+            raise OSError(30, "Read-only file system", str(path))
+        name = str(path)
+        if name in self._locks:
+            return None
+        self._locks[name] = None
+        return lambda: self._locks.pop(name, None)
+
+    # --- the next life
+
+    def after_power_cut(self, policy: str, chance: random.Random | None = None) -> MemoryDisk:
+        chance = chance or random.Random(f"{policy} {self._seed} {self.operations}")
+        names = dict(self._kept_names)
+        changes = self._name_changes
+        if policy == "drop":
+            changes = []
+        elif policy != "all":
+            changes = changes[: chance.randint(0, len(changes))]
+        for name, inode in changes:
+            _rename(names, name, inode)
+        return self._next({name: bytes(_survive(inode, policy, chance)) for name, inode in names.items()})
+
+    def after_kill(self) -> MemoryDisk:
+        """The page cache outlives the process: what was written is there, and still not synced."""
+        after = self._next({name: inode.kept for name, inode in self._kept_names.items()})
+        for name, inode in self._name_changes:
+            after.change_name(name, None if inode is None else Inode(bytearray(inode.kept), inode.kept))
+        for name, inode in self.names.items():
+            for offset, data in inode.unsynced:
+                twin = after.names[name]
+                twin.truncate(offset) if data is None else twin.write(offset, data)
+        return after
+
+    def copy(self) -> MemoryDisk:
+        """Another disk with what a reader finds here, all of it synced."""
+        return self._next({name: bytes(inode.seen) for name, inode in self.names.items()})
+
+    def _next(self, contents: dict[str, bytes]) -> MemoryDisk:
+        after = MemoryDisk(seed=self._seed + 1)
+        for name, content in contents.items():
+            after.names[name] = after._kept_names[name] = Inode(bytearray(content), content)
+        return after
+
+    # --- what every change goes through
+
+    @property
+    def used(self) -> int:
+        return sum(len(inode.seen) for inode in self.names.values())
+
+    def step(self) -> None:
+        """One operation that a power cut can come before."""
+        if self.dead:
+            raise PowerCut
+        self.operations += 1
+        if self.operations == self.cut_at:
+            self.dead = True
+            raise PowerCut
+        if self.read_only:
+            raise OSError(30, "Read-only file system")
+
+    def require_room(self, growth: int) -> None:
+        if self.capacity is not None and growth > 0 and self.used + growth > self.capacity:
+            raise OSError(28, "No space left on device")
+
+    def sync(self, inode: Inode) -> None:
+        self.step()
+        self.syncs += 1
+        if self.syncs == self.fail_sync_at:
+            raise OSError(5, "Input/output error")
+        inode.sync()
+
+    def change_name(self, name: str, inode: Inode | None) -> None:
+        _rename(self.names, name, inode)
+        self._name_changes.append((name, inode))
+
+    def sync_names(self) -> None:
+        self._kept_names = dict(self.names)
+        self._name_changes.clear()
+
+    def random_bytes(self, count: int) -> bytes:
+        return self._chance.randbytes(count)
+
+
+class _Vfs(apsw.VFS):
+    def __init__(self, disk: MemoryDisk, name: str) -> None:
+        self.disk = disk
+        self.vfs_name = name
+        super().__init__(name, "")
+
+    def xOpen(self, name, flags):  # noqa: N802
+        disk = self.disk
+        path = name if isinstance(name, str) or name is None else name.filename()
+        created = False
+        if path is None:
+            inode = Inode()  # a temporary file has no name
+        elif path in disk.names:
+            inode = disk.names[path]
+        elif flags[0] & apsw.SQLITE_OPEN_CREATE:
+            _as_sqlite(disk.step, apsw.SQLITE_CANTOPEN)
+            inode = Inode()
+            disk.change_name(path, inode)
+            created = bool(flags[0] & _SYNCS_ITS_NAME)
+        else:
+            raise apsw.exception_for(apsw.SQLITE_CANTOPEN)
+        flags[1] = flags[0]
+        return _File(disk, inode, path, created=created)
+
+    def xDelete(self, name, sync_directory):  # noqa: N802
+        if name not in self.disk.names:
+            raise apsw.exception_for(apsw.SQLITE_IOERR_DELETE_NOENT)
+        _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DELETE)
+        self.disk.change_name(name, None)
+        if sync_directory:
+            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
+            self.disk.sync_names()
+
+    def xAccess(self, name, flags):  # noqa: N802
+        if flags == apsw.SQLITE_ACCESS_READWRITE and self.disk.read_only:
+            return False
+        return name in self.disk.names
+
+    def xFullPathname(self, name):  # noqa: N802
+        return name
+
+    def xRandomness(self, count):  # noqa: N802
+        return self.disk.random_bytes(count)
+
+    def xSleep(self, microseconds):  # noqa: N802
+        return microseconds
+
+    def xCurrentTime(self):  # noqa: N802
+        return 2_461_000.5
+
+    def xCurrentTimeInt64(self):  # noqa: N802
+        return int(2_461_000.5 * 86_400_000)
+
+    def xGetLastError(self):  # noqa: N802
+        return 0, ""
+
+
+class _File:
+    """An open file. When the machine is gone it answers with an I/O error, so that SQLite gives up quietly."""
+
+    def __init__(self, disk: MemoryDisk, inode: Inode, path: str | None, *, created: bool) -> None:
+        self.disk = disk
+        self.inode = inode
+        self.path = path
+        self.name_is_new = created
+
+    def xRead(self, amount, offset):  # noqa: N802
+        if self.disk.dead:
+            raise apsw.exception_for(apsw.SQLITE_IOERR_READ)
+        return bytes(self.inode.seen[offset : offset + amount])
+
+    def xWrite(self, data, offset):  # noqa: N802
+        data = bytes(data)
+        if self.path is not None:
+            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_WRITE)
+            grows = offset + len(data) - len(self.inode.seen)
+            _as_sqlite(lambda: self.disk.require_room(grows), apsw.SQLITE_FULL)
+        self.inode.write(offset, data)
+
+    def xTruncate(self, length):  # noqa: N802
+        if self.path is not None:
+            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_TRUNCATE)
+        self.inode.truncate(length)
+
+    def xSync(self, _flags):  # noqa: N802
+        _as_sqlite(lambda: self.disk.sync(self.inode), apsw.SQLITE_IOERR_FSYNC)
+        if self.name_is_new:
+            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
+            self.disk.sync_names()
+            self.name_is_new = False
+
+    def xFileSize(self):  # noqa: N802
+        return len(self.inode.seen)
+
+    def xLock(self, _level):  # noqa: N802
+        """Exclusive by agreement: one process, and readers that look once."""
+
+    def xUnlock(self, _level):  # noqa: N802
+        """See xLock."""
+
+    def xCheckReservedLock(self):  # noqa: N802
+        return False
+
+    def xFileControl(self, _operation, _pointer):  # noqa: N802
+        return False
+
+    def xSectorSize(self):  # noqa: N802
+        return SECTOR
+
+    def xDeviceCharacteristics(self):  # noqa: N802
+        return 0
+
+    def xClose(self):  # noqa: N802
+        """Nothing is written on closing."""
+
+
+def _as_sqlite(operation: Callable[[], None], code: int) -> None:
+    """PowerCut passes; the system's errors become SQLite's."""
+    try:
+        operation()
+    except OSError as error:
+        raise apsw.exception_for(code) from error
+
+
+def _put(content: bytearray, offset: int, data: bytes) -> None:
+    if len(content) < offset:
+        content.extend(bytes(offset - len(content)))
+    content[offset : offset + len(data)] = data
+
+
+def _cut(content: bytearray, length: int) -> None:
+    if length < len(content):
+        del content[length:]
+    else:
+        content.extend(bytes(length - len(content)))
+
+
+def _rename(names: dict[str, Inode], name: str, inode: Inode | None) -> None:
+    if inode is None:
+        names.pop(name, None)
+    else:
+        names[name] = inode
+
+
+def _survive(inode: Inode, policy: str, chance: random.Random) -> bytearray:
+    content = bytearray(inode.kept)
+    writes = inode.unsynced
+    if policy in ("prefix", "torn"):
+        writes = writes[: chance.randint(0, len(writes))]
+    elif policy == "drop":
+        writes = []
+    for place, (offset, data) in enumerate(writes):
+        last = place == len(writes) - 1
+        if data is None:
+            if policy != "subset" or chance.random() < 0.5:
+                _cut(content, offset)
+        elif policy in ("all", "prefix") or (policy == "subset" and chance.random() < 0.5):
+            _put(content, offset, data)
+        elif policy == "torn":
+            _put(content, offset, data[: _torn(len(data), chance)] if last else data)
+        elif policy in ("shorn", "garbage"):
+            for start in range(0, len(data), SECTOR):
+                sector = data[start : start + SECTOR]
+                if chance.random() < 0.5:
+                    _put(content, offset + start, sector)
+                elif policy == "garbage":
+                    _put(content, offset + start, chance.randbytes(len(sector)))
+        elif policy == "zeros":
+            _put(content, offset, bytes(len(data)))
+    return content
+
+
+def _torn(length: int, chance: random.Random) -> int:
+    """Any byte, or the end of any sector."""
+    cut = chance.randint(0, length)
+    return cut if chance.random() < 0.5 else cut // SECTOR * SECTOR

@@ -1,0 +1,19 @@
+"""A keychain that is a dict. It outlives every process of its test."""
+
+from __future__ import annotations
+
+
+class MemoryKeychain:
+    def __init__(self) -> None:
+        self.secrets: dict[str, bytes] = {}
+        self.writes = 0
+
+    def get(self, name: str) -> bytes | None:
+        return self.secrets.get(name)
+
+    def set(self, name: str, secret: bytes) -> None:
+        self.writes += 1
+        self.secrets[name] = secret
+
+    def delete(self, name: str) -> None:
+        self.secrets.pop(name, None)

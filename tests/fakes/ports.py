@@ -1,0 +1,126 @@
+"""Ports of a world that one seed decides: no real clock, chance, socket, file or thread.
+
+    ports = make_fake_ports(seed=7, network=shared, disk=MemoryDisk())
+
+| port    | here                                                                     |
+|---------|--------------------------------------------------------------------------|
+| clock   | `EPOCH` plus Trio's time, which a MockClock drives; `jump` shifts it     |
+| entropy | SHA-256 of seed and counter; every port drawn from one seed is the same  |
+| threads | inline, with a checkpoint before and after                               |
+| human   | the answers of a script; with none left, silence until the question ends |
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import trio
+import trio.testing
+
+from ferryman.actors.ports import Disk, Ports
+from ferryman.actors.real_ports import RandomIds
+from tests.fakes.network import MemoryNetwork
+
+T = TypeVar("T")
+
+EPOCH = 1_790_000_000  # a day in 2026; any fixed one would do
+
+
+class FakeClock:
+    """Wall time that follows Trio's. Outside a run it stands still at the epoch."""
+
+    def __init__(self, epoch: int = EPOCH) -> None:
+        self._epoch = epoch
+        self._jumped = 0.0
+        self._zero: float | None = None
+
+    def now(self) -> int:
+        return int(self._epoch + self._jumped + self._elapsed())
+
+    def now_ms(self) -> int:
+        return int((self._epoch + self._jumped + self._elapsed()) * 1000)
+
+    def jump(self, seconds: float) -> None:
+        """The wall clock is set, forwards or backwards; durations do not notice."""
+        self._jumped += seconds
+
+    def _elapsed(self) -> float:
+        try:
+            now = trio.current_time()
+        except RuntimeError:
+            return 0.0
+        if isinstance(trio.lowlevel.current_clock(), trio.testing.MockClock):
+            return now
+        if self._zero is None:  # Trio's own clock starts anywhere
+            self._zero = now
+        return now - self._zero
+
+
+class FakeEntropy:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._drawn = 0
+
+    def random_bytes(self, count: int) -> bytes:
+        drawn = b""
+        while len(drawn) < count:
+            drawn += hashlib.sha256(b"fake entropy %d %d" % (self._seed, self._drawn)).digest()
+            self._drawn += 1
+        return drawn[:count]
+
+
+class InlineThreads:
+    async def run(self, work: Callable[[], T]) -> T:
+        await trio.lowlevel.checkpoint()
+        done = work()
+        await trio.lowlevel.cancel_shielded_checkpoint()  # begun work is waited for, its result is not lost
+        return done
+
+
+class ScriptedHuman:
+    """Answers in turn: True, False, or None for somebody who has left the room."""
+
+    def __init__(self, *answers: bool | None) -> None:
+        self.asked: dict[bytes, str] = {}
+        self._answers = list(answers)
+        self._given: dict[bytes, bool | None] = {}
+
+    async def approve(self, question: str, *, request_id: bytes) -> bool:
+        self.asked[request_id] = question
+        if request_id not in self._given:
+            self._given[request_id] = self._answers.pop(0) if self._answers else None
+        answer = self._given[request_id]
+        if answer is None:
+            await trio.sleep(60)
+            return False
+        await trio.lowlevel.checkpoint()
+        return answer
+
+
+def make_fake_ports(
+    seed: int,
+    *,
+    network: MemoryNetwork | None = None,
+    disk: Disk | None = None,
+    clock: FakeClock | None = None,
+    human: ScriptedHuman | None = None,
+) -> Ports:
+    """A port left out is new. Devices of one test share `network`; a restarted device keeps its `disk`.
+
+    Two devices need two seeds, or they draw the same keys; so does a device's second life."""
+    if disk is None:
+        from tests.fakes.memory_disk import MemoryDisk
+
+        disk = MemoryDisk()
+    entropy = FakeEntropy(seed)
+    return Ports(
+        clock=clock or FakeClock(),
+        entropy=entropy,
+        ids=RandomIds(entropy),
+        network=network or MemoryNetwork(),
+        disk=disk,
+        threads=InlineThreads(),
+        human=human or ScriptedHuman(),
+    )

@@ -1,0 +1,164 @@
+"""The demo's own parts on real files: the source, the unpacker, the judge."""
+
+import os
+import subprocess
+
+import pytest
+
+from ferryman.protocol.errors import AppError, BadInput
+from ferryman.supervisors.demo.judge import Case, judge
+from ferryman.supervisors.demo.parcel import Parcel, Unpacker
+from ferryman.supervisors.demo.source import PART_BYTES, READ_BYTES, load_source, read_part
+
+
+def parcels_of(source):
+    for file in source.files:
+        for index in range(file.parts):
+            yield Parcel(file.name, file.size, file.sha256, index, read_part(source.root, file, index))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "source"
+    (root / "deep").mkdir(parents=True)
+    (root / "deep" / "large.bin").write_bytes(os.urandom(2 * PART_BYTES + 7))
+    (root / "empty").touch()
+    (root / "exact").write_bytes(os.urandom(PART_BYTES))
+    (root / "text.txt").write_bytes(b"the quick brown fox jumps over the lazy dog, twice a day\n" * 9)
+    return root
+
+
+@pytest.fixture
+def received(folder, tmp_path):
+    """A device's folder that got every parcel once."""
+    out = tmp_path / "device" / "files"
+    unpacker = Unpacker(out)
+    for cursor, parcel in enumerate(parcels_of(load_source(folder)), start=1):
+        unpacker.take(parcel, blob_id=bytes(16), cursor=cursor)
+    unpacker.close()
+    return out
+
+
+def case_for(folder, received, *relay_files):
+    source = load_source(folder)
+    files = tuple((file.name, file.sha256) for file in source.files)
+    return Case(str(folder), files, (("device B", str(received)),), tuple(map(str, relay_files)))
+
+
+def test_every_file_is_cut_and_put_together_again(folder, received):
+    for file in load_source(folder).files:
+        assert (received / file.name).read_bytes() == (folder / file.name).read_bytes()
+
+
+def test_only_tracked_files_are_taken_when_no_path_is_given(folder, monkeypatch):
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    subprocess.run(["git", "-C", str(folder), "add", "text.txt", "empty"], check=True)
+    monkeypatch.chdir(folder)
+    assert {file.name for file in load_source(None).files} == {"text.txt", "empty"}
+
+
+def test_a_link_is_left_out_and_counted(folder):
+    (folder / "link").symlink_to("text.txt")
+    source = load_source(folder)
+    assert source.left_out == 1
+    assert "link" not in {file.name for file in source.files}
+
+
+def test_a_missing_path_is_one_clear_line(tmp_path):
+    with pytest.raises(BadInput, match="no such file or folder"):
+        load_source(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_one_clear_line(tmp_path):
+    with pytest.raises(BadInput, match="holds no files"):
+        load_source(tmp_path)
+
+
+def test_a_file_that_vanishes_is_named(folder):
+    source = load_source(folder)
+    (folder / "text.txt").unlink()
+    with pytest.raises(BadInput, match=r"text\.txt: vanished"):
+        list(parcels_of(source))
+
+
+def test_a_file_that_shrinks_is_named(folder):
+    source = load_source(folder)
+    (folder / "text.txt").write_bytes(b"short")
+    with pytest.raises(BadInput, match=r"text\.txt: became shorter"):
+        list(parcels_of(source))
+
+
+def test_a_parcel_taken_twice_changes_nothing(folder, tmp_path, received):
+    unpacker = Unpacker(received)
+    for cursor, parcel in enumerate(parcels_of(load_source(folder)), start=1):
+        unpacker.take(parcel, blob_id=bytes(16), cursor=cursor)
+    unpacker.close()
+    assert judge(case_for(folder, received), os.urandom).clean
+
+
+def test_a_journal_that_a_kill_cut_short_is_read_on(folder, received):
+    journal = received.parent / "journal.jsonl"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole[:-9])
+    unpacker = Unpacker(received)
+    unpacker.close()
+    assert len(unpacker.seen) == whole.count(b"\n") - 1
+    assert journal.read_bytes().endswith(b"\n")
+
+
+def test_a_parcel_cannot_leave_the_folder(tmp_path):
+    unpacker = Unpacker(tmp_path / "device" / "files")
+    with pytest.raises(AppError, match="outside"):
+        unpacker.take(Parcel("../../evil", 1, "00", 0, b"x"), blob_id=bytes(16), cursor=1)
+    unpacker.close()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_the_judge_counts_a_changed_file_as_lost(folder, received):
+    target = received / "text.txt"
+    target.write_bytes(target.read_bytes()[:-1] + b"!")
+    assert judge(case_for(folder, received), os.urandom).lost == ("device B: text.txt",)
+
+
+def test_the_judge_counts_a_missing_file_as_lost(folder, received):
+    (received / "empty").unlink()
+    assert judge(case_for(folder, received), os.urandom).lost == ("device B: empty",)
+
+
+def test_the_judge_counts_a_file_that_was_never_sent(folder, received):
+    (received / "alien").touch()
+    assert judge(case_for(folder, received), os.urandom).extra == ("device B: alien",)
+
+
+def test_the_judge_counts_a_part_under_two_cursors_as_duplicated(folder, received):
+    unpacker = Unpacker(received)
+    parcel = next(parcels_of(load_source(folder)))
+    unpacker.take(parcel, blob_id=bytes(16), cursor=999)
+    unpacker.close()
+    assert judge(case_for(folder, received), os.urandom).duplicated == (f"device B: {parcel.name} part 0",)
+
+
+@pytest.mark.parametrize("offset", [0, 5, 1024 * 1024 - 13])
+def test_the_judge_finds_plain_text_at_any_offset(folder, received, tmp_path, offset):
+    database = tmp_path / "relay.db"
+    database.write_bytes(bytes(offset) + (folder / "exact").read_bytes())
+    verdict = judge(case_for(folder, received, database), os.urandom)
+    assert verdict.found
+    assert all("exact" in line for line in verdict.found)
+
+
+def test_the_judge_finds_a_window_that_lies_across_two_reads(folder, received, tmp_path):
+    secret = (folder / "text.txt").read_bytes()[:32]
+    (folder / "text.txt").write_bytes(secret)
+    (received / "text.txt").write_bytes(secret)
+    database = tmp_path / "relay.db"
+    database.write_bytes(bytes(READ_BYTES - 16) + secret + bytes(100))
+    assert judge(case_for(folder, received, database), os.urandom).found == (f"{database}: a window of text.txt",)
+
+
+def test_the_judge_finds_nothing_in_noise(folder, received, tmp_path):
+    database = tmp_path / "relay.db"
+    database.write_bytes(os.urandom(100_000))
+    verdict = judge(case_for(folder, received, database), os.urandom)
+    assert verdict.found == ()
+    assert verdict.windows > 64
