@@ -12,7 +12,7 @@ from ferryman.protocol.sync.outbox import Totals
 
 @dataclass(slots=True)
 class Board:
-    """relay_limit: the relay's max_blob_size, None before its first WELCOME. client: the path of the running client, if any.
+    """relay_limit: the relay's max_blob_size, None before a WELCOME. client: the running client's path, or None.
 
     changed: set, and replaced, whenever `client` changes.
     """

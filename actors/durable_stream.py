@@ -1,4 +1,4 @@
-"""A durable actor of a running tree: the machine, its stream, and the ledger's path, which is looked up when it starts."""
+"""A durable actor of a running tree: its machine, its stream, and the ledger, which is looked up when it starts."""
 
 from __future__ import annotations
 

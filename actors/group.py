@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -27,7 +28,7 @@ IntroduceMember = Callable[[Context[Any], Membership], Awaitable[None]]
 
 
 def group(ports: Ports, start_client: StartClient, introduce: IntroduceMember) -> Body:
-    """start_client: starts the client or finds the living one; introduce: returns when the outbox has the blob on disk."""
+    """start_client: starts the client or finds the living one. introduce: returns when its blob is on disk."""
 
     async def perform(ctx: Context[Any], _: DebtId, effect: Effect) -> Command[Any] | None:
         match effect:
@@ -35,10 +36,8 @@ def group(ports: Ports, start_client: StartClient, introduce: IntroduceMember) -
                 client = await start_client(ctx, member)
                 await client.send(UseRelay(member.relay_url))
             case DropClient(group_id):
-                try:
+                with contextlib.suppress(NoSuchActor):
                     await ctx.stop_child(client_path(group_id))
-                except NoSuchActor:
-                    pass
             case Introduce(member):
                 await introduce(ctx, member)
                 return ConfirmIntroduced(member.group_id)

@@ -64,7 +64,7 @@ class OpenKeychain:
 class KeychainChoice:
     """What a device brings to its key store.
 
-    home: the device's directory. find_backend: None never looks for an OS keychain. derive: Argon2id, 0.1 s and 64 MiB;
+    home: the device's directory. create: False opens only what is there. find_backend: None never looks for an OS keychain. derive: Argon2id, 0.1 s and 64 MiB;
     a simulation may remember its results.
     """
 
@@ -73,6 +73,7 @@ class KeychainChoice:
     entropy: Entropy
     passphrase: str | None = field(default=None, repr=False)
     allow_plain: bool = False
+    create: bool = True
     find_backend: FindBackend | None = find_os_backend
     derive: Callable[[str, bytes], bytes] = derive_store_key
 
@@ -88,7 +89,10 @@ def open_keychain(choice: KeychainChoice) -> OpenKeychain:
     """
     home, disk = choice.home, choice.disk
     try:
-        disk.make_directory(choice.folder, mode=0o700)
+        if choice.create:
+            disk.make_directory(choice.folder, mode=0o700)
+        elif not disk.exists(choice.folder / "store.json"):
+            raise KeychainMissing(f"{choice.folder}: there is no key store; name the device's directory with --home")
         unlock = disk.lock(home / "device.lock")
     except OSError as error:
         raise KeychainError(f"{home}: {error.strerror or error}; make the directory writable") from error

@@ -1,6 +1,6 @@
 """Reading a whole ledger before anybody trusts it. Finds the first thing that is wrong, and changes nothing.
 
-    segment --> base MAC --> each record: next number, next version, chain, body hash, known types --> anchor
+segment --> base MAC --> each record: next number, next version, chain, body hash, known types --> anchor
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ SELECT r.seq, r.stream, r.version, r.command_id, r.command_hash, r.principal, r.
        r.chain, b.seq, b.bytes
 FROM record AS r LEFT JOIN body AS b ON b.seq = r.seq ORDER BY r.seq
 """
+_SNAPSHOT = """
+SELECT r.seq, b.bytes FROM record AS r JOIN body AS b ON b.seq = r.seq WHERE r.stream = ? AND r.version = ?
+"""
+_REMEMBERED = "SELECT stream, command_id, command_hash, seq, version, recorded_at, reply FROM remembered"
 _snapshot = msgspec.msgpack.Decoder(Snapshot)
 
 
@@ -44,37 +48,42 @@ class Head:
     versions: dict[str, int] = field(default_factory=dict[str, int])
     snapshots: dict[str, int] = field(default_factory=dict[str, int])  # stream: version of its last snapshot
     blanked: list[int] = field(default_factory=list[int])
+    watched: bytes | None = None
 
     def anchor(self, ledger_id: bytes) -> Anchor:
         return Anchor(ledger_id, self.seq, self.chain)
 
 
-def check(connection: apsw.Connection, path: Path, segment: Segment, keys: LedgerKeys, anchor: Anchor | None) -> Head:
-    """Read every record. Raises a LedgerError for the first that is wrong. An archive has no anchor."""
+def check(connection: apsw.Connection, path: Path, segment: Segment, keys: LedgerKeys, *, watch: int = 0) -> Head:
+    """Read every record. Raises a LedgerError for the first that is wrong.
+
+    watch: the number of a record whose chain the caller wants to see in `watched`.
+    """
     head = Head(segment.base.seq, segment.base.chain)
+    if watch == segment.base.seq:
+        head.watched = segment.base.chain
     try:
-        emptied = _walk(connection, path, keys, anchor, head)
+        emptied = _walk(connection, path, keys, head, watch)
+        if not segment.archive and segment.base.seq > 0:
+            _require_memory(connection, path, segment, head)
     except (apsw.Error, UnicodeDecodeError) as error:
         raise explain(path, _as_damage(error), record=head.seq + 1) from None
-    if segment.archive:
-        return head  # what says why may stand in a later segment, and anchors are for the living one
-    for number in emptied:
-        raise LedgerBroken(f"{path}: record {number} was emptied, and not by retention; {RESTORE}", record=number)
-    _require_anchor(path, segment, anchor, head)
+    if not segment.archive:  # what says why an archived body is empty may stand in a later segment
+        for number in emptied:
+            raise LedgerBroken(f"{path}: record {number} was emptied, and not by retention; {RESTORE}", record=number)
     return head
 
 
-def _walk(connection: apsw.Connection, path: Path, keys: LedgerKeys, anchor: Anchor | None, head: Head) -> list[int]:
+def _walk(connection: apsw.Connection, path: Path, keys: LedgerKeys, head: Head, watch: int) -> list[int]:
     """Returns the records that are empty without a record that says why."""
     link = Chain(keys.chain).link
     versions = head.versions
-    anchor_seq = anchor.seq if anchor is not None else -1
     seq, chain = head.seq, head.chain
     whole = head.seq == 0
     excused: dict[int, None] = {}
-    for number, stream, version, command_id, masked, principal, kind, at, digest, mac, has_body, body in (
-        executor(connection)(_RECORDS)
-    ):
+    for number, stream, version, command_id, masked, principal, kind, at, digest, mac, has_body, body in executor(
+        connection
+    )(_RECORDS):
         head.seq = seq
         if number != seq + 1:
             raise LedgerBroken(f"{path}: record {seq + 1} is missing; {RESTORE}", record=seq + 1)
@@ -102,12 +111,8 @@ def _walk(connection: apsw.Connection, path: Path, keys: LedgerKeys, anchor: Anc
             head.snapshots[stream] = version
         if stream == LEDGER_STREAM and body is not None:
             excused.update(_blanked_by(body))
-        if number == anchor_seq and anchor is not None and chain != anchor.chain:
-            raise LedgerRolledBack(
-                f"{path}: record {number} is not the one that the key store has seen; restore the newest ledger, or"
-                f" take this one with `ferryman ledger accept-rollback {path}`",
-                record=number,
-            )
+        if number == watch:
+            head.watched = chain
         seq = number
         head.records += 1
     head.seq, head.chain = seq, chain
@@ -159,7 +164,8 @@ def _blanked_by(body: bytes) -> dict[int, None]:
     return seqs
 
 
-def _require_anchor(path: Path, segment: Segment, anchor: Anchor | None, head: Head) -> None:
+def require_anchor(path: Path, segment: Segment, anchor: Anchor | None, head: Head) -> None:
+    """`head` comes from a check that watched the anchor's record. Raises LedgerRolledBack."""
     if anchor is None:
         if head.seq == 0:
             return  # made, and nothing recorded yet
@@ -170,14 +176,34 @@ def _require_anchor(path: Path, segment: Segment, anchor: Anchor | None, head: H
         seen = f"it ends at record {head.seq}, but the key store has seen record {anchor.seq}"
     elif anchor.seq < segment.base.seq:
         seen = f"it begins after record {segment.base.seq}, but the key store has seen only record {anchor.seq}"
-    elif anchor.seq == segment.base.seq and anchor.chain != segment.base.chain:
-        seen = f"it does not follow the record {anchor.seq} that the key store has seen"
+    elif anchor.chain != head.watched:
+        seen = f"record {anchor.seq} is not the one that the key store has seen"
     else:
         return
     raise LedgerRolledBack(
         f"{path}: {seen}; restore the newest ledger, or take this one with `ferryman ledger accept-rollback {path}`",
         record=head.seq,
     )
+
+
+def _require_memory(connection: apsw.Connection, path: Path, segment: Segment, head: Head) -> None:
+    """The commands of archived records stand in a table that no chain covers: it must say what the snapshots say."""
+    execute = executor(connection)
+    written = {(stream, bytes(known[0])): known for stream, *known in execute(_REMEMBERED)}
+    for stream, version in head.snapshots.items():
+        for seq, body in execute(_SNAPSHOT, (stream, version)):
+            for known in unpack_snapshot(split_body(body)[0][0]).commands:
+                if known.seq > segment.base.seq:
+                    continue
+                row = [known.command_id, known.command_hash, known.seq, known.version, known.recorded_at]
+                row.append(msgspec.msgpack.encode(known.reply))
+                if written.pop((stream, known.command_id), None) != row:
+                    raise LedgerBroken(
+                        f"{path}: record {seq} (snapshot of {stream}) knows a command that the file lost; {RESTORE}",
+                        record=seq,
+                    )
+    for stream, _ in written:
+        raise LedgerBroken(f"{path}: it claims a command of {stream} that no snapshot knows; {RESTORE}")
 
 
 def _as_damage(error: Exception) -> Exception:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -34,6 +35,7 @@ RESTORE = "restore it from a backup"
 WAL_BYTES = 4 * 1024 * 1024
 """The WAL is made this long once at the start: a commit that need not grow its file halves its fsync."""
 CACHE_KIB = 16 * 1024
+PAGE_BYTES = 4096
 _SPILL_PAGES = 20
 _FSYNC_FAILURES = (apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC)
 
@@ -49,11 +51,12 @@ class Rows(Protocol):
 class Execute(Protocol):
     """`apsw.Connection.execute` with the types that we use: apsw's own need a newer Python to be read."""
 
-    def __call__(self, sql: str, values: Sequence[SQLValue] = (), /, *, prepare_flags: int = 0) -> Rows: ...
+    def __call__(self, sql: str, values: Sequence[SQLValue] = (), /) -> Rows: ...
 
 
-def executor(connection: apsw.Connection) -> Execute:
-    return cast("Execute", getattr(connection, "execute"))  # noqa: B009
+def executor(connection: apsw.Connection, *, flags: int = apsw.SQLITE_PREPARE_PERSISTENT) -> Execute:
+    """Runs statements on the connection. What is compiled with other flags is compiled again (see ledger_rows.py)."""
+    return cast("Execute", partial(getattr(connection, "execute"), prepare_flags=flags))  # noqa: B009
 
 
 def pragma(connection: apsw.Connection, name: str, *value: SQLValue) -> Any:
@@ -120,7 +123,7 @@ def extend_wal(connection: apsw.Connection, byte_count: int) -> None:
     pragma(connection, "cache_size", _SPILL_PAGES)
     execute("BEGIN IMMEDIATE")
     try:
-        execute("INSERT INTO body VALUES (-1, zeroblob(?))", (byte_count,))
+        execute("INSERT INTO body VALUES (-1, zeroblob(?))", (byte_count + 2 * _SPILL_PAGES * PAGE_BYTES,))
     finally:
         execute("ROLLBACK")
         pragma(connection, "cache_size", before)

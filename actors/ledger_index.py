@@ -1,7 +1,7 @@
 """Which commands are recorded: the ledger's answer to somebody who repeats himself.
 
-    record(stream, command id)       here, or
-    remembered(stream, command id)   its record is archived, a snapshot still knows it
+record(stream, command id)       here, or
+remembered(stream, command id)   its record is archived, a snapshot still knows it
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 
 from ferryman.actors.ledger_file import Execute
-from ferryman.actors.ledger_rows import OWN
 from ferryman.actors.ports import Entropy
 from ferryman.protocol.crypto.ledger_seal import NONCE_BYTES, LedgerKeys, mask_hash, open_secret, seal_secret
 from ferryman.protocol.errors import LocalProtocolError
@@ -48,12 +47,12 @@ class CommandIndex:
         self, codec: BodyCodec, stream: str, command_id: bytes, command_hash: bytes
     ) -> Repeated | CommandMismatch | None:
         """What is recorded under the id."""
-        found = self._execute(_FIND, (stream, command_id), prepare_flags=OWN).fetchone()
+        found = self._execute(_FIND, (stream, command_id)).fetchone()
         if found is not None:
             seq, version, masked = found
             reply = self._reply_of(seq)
         else:
-            found = self._execute(_FIND_REMEMBERED, (stream, command_id), prepare_flags=OWN).fetchone()
+            found = self._execute(_FIND_REMEMBERED, (stream, command_id)).fetchone()
             if found is None:
                 return None
             seq, version, masked, packed = found
@@ -76,7 +75,7 @@ class CommandIndex:
         return known
 
     def _reply_of(self, seq: int) -> Named | None:
-        found = self._execute("SELECT bytes FROM body WHERE seq = ?", (seq,), prepare_flags=OWN).fetchone()
+        found = self._execute("SELECT bytes FROM body WHERE seq = ?", (seq,)).fetchone()
         return split_body(lower(found[0], self._payload))[1] if found and found[0] is not None else None
 
     def _payload(self, digest: bytes) -> bytes:
@@ -85,7 +84,7 @@ class CommandIndex:
 
 def fetch_payload(execute: Execute, digest: bytes) -> bytes:
     """A large value by its hash. Raises RecordUnreadable."""
-    found = execute("SELECT bytes FROM payload WHERE hash = ?", (digest,), prepare_flags=OWN).fetchone()
+    found = execute("SELECT bytes FROM payload WHERE hash = ?", (digest,)).fetchone()
     if found is None:
         raise RecordUnreadable("a large value is missing")
     return found[0]

@@ -18,14 +18,22 @@ from dataclasses import dataclass
 
 import apsw
 
-from ferryman.actors.ledger_check import Head, check
+from ferryman.actors.ledger_check import Head, check, require_anchor
 from ferryman.actors.ledger_file import WAL_BYTES, Place, connect, executor, explained, extend_wal, look
 from ferryman.actors.ledger_migrate import migrate
 from ferryman.actors.ledger_segment import Segment, is_empty, read_segment, require_key, write_segment
 from ferryman.actors.ledger_store import LedgerStore
 from ferryman.protocol.crypto.ledger_seal import LEDGER_ID_BYTES, MASTER_KEY_BYTES, LedgerKeys
 from ferryman.protocol.ledger.anchor import ANCHOR_RECORDS, Anchor, parse_anchor
-from ferryman.protocol.ledger.errors import LedgerInUse, LedgerNoKey, LedgerRolledBack
+from ferryman.protocol.ledger.errors import (
+    LedgerInUse,
+    LedgerNoKey,
+    LedgerRolledBack,
+    LedgerUnreadable,
+    LedgerUnwritable,
+)
+from ferryman.protocol.ledger.record import Append
+from ferryman.protocol.ledger.snapshot import LEDGER_STREAM, RollbackAccepted, own_id
 
 MASTER_KEY = "ledger-key"
 ANCHOR = "ledger-anchor"
@@ -70,20 +78,32 @@ class OpenLedger:
             self._unlock()
 
 
-def open_ledger(place: Place, now: int, *, tables: Sequence[str] = (), wal_bytes: int = WAL_BYTES) -> OpenLedger:
+def open_ledger(
+    place: Place,
+    now: int,
+    *,
+    tables: Sequence[str] = (),
+    wal_bytes: int = WAL_BYTES,
+    anchored: bool = True,
+    create: bool = True,
+) -> OpenLedger:
     """Open or make the ledger. `tables`: the DDL of the tables that rows may write. Raises LedgerError.
 
-    now: UNIX seconds, for what is recorded on the way.
+    now: UNIX seconds, for what is recorded on the way. anchored: see `inspect`. create: False wants one to be there.
     """
     with contextlib.ExitStack() as on_failure:
         unlock = lock(place)
         on_failure.callback(unlock)
-        checked = inspect(place)
+        checked = inspect(place, anchored=anchored)
+        if checked is None and not create:
+            raise LedgerUnreadable(f"{place.path}: there is no ledger here; name the file or the device's directory")
         if checked is None:
             make(place)
-            checked = inspect(place)
+            checked = inspect(place, anchored=anchored)
         if checked is None:
             raise LedgerInUse(f"{place.path}: it vanished while it was made; is another program cleaning up here?")
+        if checked.segment.archive:
+            raise LedgerUnwritable(f"{place.path}: this is an archive; it can be verified and shown, not written")
         with explained(place.path):
             connection = connect(place.disk, place.path)
             on_failure.callback(connection.close)
@@ -100,6 +120,25 @@ def open_ledger(place: Place, now: int, *, tables: Sequence[str] = (), wal_bytes
         return opened
 
 
+def accept_rollback(place: Place, now: int) -> int:
+    """Take the ledger as it is, record that, and let the key store forget what it had seen. Returns its last record."""
+    anchor = read_anchor(place)
+    opened = open_ledger(place, now, wal_bytes=0, anchored=False)
+    clean = False
+    try:
+        store = opened.store
+        version = store.version(LEDGER_STREAM)
+        event = RollbackAccepted(anchor.seq if anchor is not None else 0)
+        with explained(place.path):
+            store.begin()
+            store.stage(Append(LEDGER_STREAM, version, own_id(version), bytes(32), (event,)), now)
+            store.commit()
+        clean = True
+        return store.head.seq
+    finally:
+        opened.close(clean=clean)
+
+
 def lock(place: Place) -> Callable[[], None]:
     """Keep every other process out. Raises LedgerInUse, LedgerUnwritable."""
     with explained(place.path):
@@ -109,23 +148,36 @@ def lock(place: Place) -> Callable[[], None]:
     return unlock
 
 
-def inspect(place: Place) -> Checked | None:
-    """Check a locked ledger without changing it; None if there is none yet. Raises LedgerError."""
-    saved = place.keychain.get(ANCHOR)
-    anchor = None if saved is None else parse_anchor(saved)
+def inspect(place: Place, *, anchored: bool = True) -> Checked | None:
+    """Check a locked ledger without changing it; None if there is none yet. Raises LedgerError.
+
+    anchored: False lets a ledger pass that the key store has seen longer, or other.
+    """
+    anchor = read_anchor(place)
     with explained(place.path):
         if not place.disk.exists(place.path):
-            return _none_yet(place, anchor)
+            return _none_yet(place, anchor if anchored else None)
         connection = look(place.disk, place.path)
         with contextlib.closing(connection):
             if is_empty(connection):
-                return _none_yet(place, anchor)
+                return _none_yet(place, anchor if anchored else None)
             segment = read_segment(connection, place.path)
             master = place.keychain.get(MASTER_KEY)
             if master is None:
                 raise LedgerNoKey(f"{place.path}: the key store has no ledger key; restore the key store")
             keys = require_key(place.path, segment, master)
-            return Checked(segment, keys, check(connection, place.path, segment, keys, anchor))
+            head = check(connection, place.path, segment, keys, watch=anchor.seq if anchor is not None else 0)
+            if anchored and not segment.archive:
+                require_anchor(place.path, segment, anchor, head)
+            return Checked(segment, keys, head)
+
+
+def read_anchor(place: Place) -> Anchor | None:
+    saved = place.keychain.get(ANCHOR)
+    try:
+        return None if saved is None else parse_anchor(saved)
+    except ValueError:
+        return None  # as good as lost
 
 
 def make(place: Place) -> None:

@@ -20,9 +20,6 @@ from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger.errors import LedgerError
 from ferryman.protocol.machine import Row
 
-OWN = apsw.SQLITE_PREPARE_PERSISTENT
-"""The flag of the ledger's own statements."""
-
 _READS = frozenset((apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_RECURSIVE))
 _WRITES = frozenset((apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE))
 _SCHEMA_TABLES = frozenset(("sqlite_master", "sqlite_schema"))
@@ -38,7 +35,7 @@ class RowGate:
     """The write surface of one connection."""
 
     def __init__(self, connection: apsw.Connection) -> None:
-        self._execute = executor(connection)
+        self._execute = executor(connection, flags=0)
         self._tables: dict[str, None] = {}
         self._phase = "own"
         connection.authorizer = self._authorize
@@ -105,7 +102,7 @@ class RowGate:
 
 
 def constraint_name(error: apsw.ConstraintError) -> str:
-    """"pairings.device_id" of "UNIQUE constraint failed: pairings.device_id"; else SQLite's own words."""
+    """ "pairings.device_id" of "UNIQUE constraint failed: pairings.device_id"; else SQLite's own words."""
     _, found, name = str(error).partition("constraint failed: ")
     return name if found else str(error)
 

@@ -22,7 +22,8 @@ import apsw
 
 from ferryman.actors.ledger_check import Head
 from ferryman.actors.ledger_file import FatalStorageError, executor, is_fsync_failure
-from ferryman.actors.ledger_rows import OWN, RowGate, constraint_name
+from ferryman.actors.ledger_index import CommandIndex, make_codec
+from ferryman.actors.ledger_rows import RowGate, constraint_name
 from ferryman.actors.ledger_segment import Segment
 from ferryman.actors.ports import Entropy
 from ferryman.protocol.crypto.ledger_seal import LedgerKeys, mask_hash
@@ -33,6 +34,7 @@ from ferryman.protocol.ledger.codec import BodyCodec
 from ferryman.protocol.ledger.payload import hashes, lift
 from ferryman.protocol.ledger.record import Append, Appended, CommandMismatch, Conflict, Repeated, TakeSnapshot
 from ferryman.protocol.ledger.snapshot import (
+    REMEMBER_SECONDS,
     SNAPSHOT_CLASS,
     RememberedCommand,
     Snapshot,
@@ -45,6 +47,8 @@ MAX_RECORD_BYTES = 64 * 1024 * 1024
 """A body above this is a mistake, not a record: SQLite would take it, and every replay would carry it for ever."""
 LIGHT_BYTES = 64 * 1024
 """What the loop can encode and insert in well under a millisecond."""
+CODECS_KEPT = 1_000
+"""Streams come and go; making a codec again costs less than keeping one for each that ever was."""
 MAX_NAME_BYTES = 1_024
 _INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_BODY = "INSERT INTO body VALUES (?, ?)"
@@ -62,7 +66,7 @@ class LedgerStore:
         self.keys = keys
         self.gate = RowGate(connection)
         self.wal_pages = 0
-        self._connection = connection
+        self.connection = connection
         self._execute = executor(connection)
         self._entropy = entropy
         self._link = Chain(keys.chain).link
@@ -97,13 +101,15 @@ class LedgerStore:
     def codec(self, stream: str) -> BodyCodec:
         codec = self._codecs.get(stream)
         if codec is None:
+            if len(self._codecs) >= CODECS_KEPT:
+                self._codecs.clear()
             codec = self._codecs[stream] = make_codec(self.keys, stream, self._entropy)
         return codec
 
     # --- one group
 
     def begin(self) -> None:
-        self._execute("BEGIN IMMEDIATE", prepare_flags=OWN)
+        self._execute("BEGIN IMMEDIATE")
 
     def stage(self, entry: Append | TakeSnapshot, now: int, *, heavy: bool = True) -> Answer | None:
         """Put one append into the open group. None, if `heavy` is not allowed: it is large, nothing was done.
@@ -131,7 +137,7 @@ class LedgerStore:
     def commit(self) -> None:
         """One fsync; what was staged is recorded when this returns. Raises FatalStorageError if the fsync failed."""
         try:
-            self._execute("COMMIT", prepare_flags=OWN)
+            self._execute("COMMIT")
         except apsw.Error as error:
             if is_fsync_failure(error):
                 raise FatalStorageError(f"{self.path}: fsync failed: {error}") from error
@@ -147,8 +153,8 @@ class LedgerStore:
 
     def rollback(self) -> None:
         """Take the group back. SQLite may have done so itself when there was no room."""
-        if self._connection.in_transaction:
-            self._execute("ROLLBACK", prepare_flags=OWN)
+        if self.connection.in_transaction:
+            self._execute("ROLLBACK")
         self._seq, self._chain = self.head.seq, self.head.chain
         self._versions = {}
         self._snapshots = {}
@@ -157,7 +163,7 @@ class LedgerStore:
     def checkpoint(self) -> None:
         """Move the WAL's pages into the file. Raises FatalStorageError, apsw.FullError."""
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self.wal_pages = 0
         except apsw.Error as error:
             if is_fsync_failure(error):
@@ -165,7 +171,7 @@ class LedgerStore:
             raise
 
     def close(self) -> None:
-        self._connection.close()
+        self.connection.close()
 
     # --- writing
 
@@ -190,21 +196,21 @@ class LedgerStore:
         alone = not (entry.rows or used or entry.fence)  # the first INSERT fails or nothing does: no savepoint
         execute = self._execute
         if not alone:
-            execute("SAVEPOINT append", prepare_flags=OWN)
+            execute("SAVEPOINT append")
         try:
-            execute(_INSERT_RECORD, (*header, chain), prepare_flags=OWN)
-            execute(_INSERT_BODY, (seq, body), prepare_flags=OWN)
+            execute(_INSERT_RECORD, (*header, chain))
+            execute(_INSERT_BODY, (seq, body))
             if not alone:
                 self._write_payloads(seq, used, payloads)
                 self._raise_fence(entry)
                 self.gate.run(entry.rows)
-                execute("RELEASE append", prepare_flags=OWN)
+                execute("RELEASE append")
         except (apsw.ConstraintError, LocalProtocolError) as error:
-            if not self._connection.in_transaction:  # an OR ROLLBACK in a row: the whole group is gone
+            if not self.connection.in_transaction:  # an OR ROLLBACK in a row: the whole group is gone
                 raise LocalProtocolError(f"a row of stream {entry.stream} took the whole group back") from error
             if not alone:
-                execute("ROLLBACK TO append", prepare_flags=OWN)
-                execute("RELEASE append", prepare_flags=OWN)
+                execute("ROLLBACK TO append")
+                execute("RELEASE append")
             if isinstance(error, LocalProtocolError):
                 raise
             return self._known(entry) or Conflict(constraint_name(error))
@@ -215,9 +221,9 @@ class LedgerStore:
 
     def _write_payloads(self, seq: int, used: list[bytes], payloads: dict[bytes, bytes]) -> None:
         for digest in used:
-            self._execute("INSERT INTO payload_use VALUES (?, ?)", (digest, seq), prepare_flags=OWN)
+            self._execute("INSERT INTO payload_use VALUES (?, ?)", (digest, seq))
             if digest in payloads:
-                self._execute(_INSERT_PAYLOAD, (digest, payloads[digest]), prepare_flags=OWN)
+                self._execute(_INSERT_PAYLOAD, (digest, payloads[digest]))
 
     def _stage_snapshot(self, entry: TakeSnapshot, now: int) -> Answer:
         if entry.expected_version != self.version(entry.stream):
@@ -233,6 +239,9 @@ class LedgerStore:
         answer = self._write(entry, entry.command_hash, body, now)
         if isinstance(answer, Appended):
             self._snapshots[stream] = answer.version
+            self._execute(
+                "DELETE FROM remembered WHERE stream = ? AND recorded_at < ?", (stream, now - REMEMBER_SECONDS)
+            )
         return answer
 
     # --- what may stand against it
@@ -241,7 +250,7 @@ class LedgerStore:
         return self._index.find(self.codec(entry.stream), entry.stream, entry.command_id, entry.command_hash)
 
     def _is_fenced_off(self, name: str, token: int) -> bool:
-        found = self._execute("SELECT token FROM fence WHERE name = ?", (name,), prepare_flags=OWN).fetchone()
+        found = self._execute("SELECT token FROM fence WHERE name = ?", (name,)).fetchone()
         return found is not None and found[0] > token
 
     def _raise_fence(self, entry: Append) -> None:
@@ -249,7 +258,6 @@ class LedgerStore:
             self._execute(
                 "INSERT INTO fence VALUES (?, ?) ON CONFLICT DO UPDATE SET token = max(token, excluded.token)",
                 entry.fence,
-                prepare_flags=OWN,
             )
 
     def _committed_to_wal(self, _connection: apsw.Connection, _database: str, pages: int) -> int:

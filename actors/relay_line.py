@@ -1,7 +1,7 @@
 """A client's line to its relay: at most one connection counts; what an older one still says is not heard.
 
-    dial --> group's relay and pin are read --> run_link --> feed(Upgraded, Secured, Received..., Lost)
-    hang_up: the line is free at once; the old connection says goodbye by itself
+dial --> group's relay and pin are read --> run_link --> feed(Upgraded, Secured, Received..., Lost)
+hang_up: the line is free at once; the old connection says goodbye by itself
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.envelope import decode_frame, encode_frame
 from ferryman.protocol.relay.errors import MAX_INVALID_MESSAGES, InvalidMessage
 from ferryman.protocol.relay.messages import VERSION, Hello, Message, Push
-from ferryman.protocol.sync import session as words
+from ferryman.protocol.sync import happenings
 from ferryman.protocol.sync.group import GroupState
 
 NONCE_BYTES = 24
@@ -32,7 +32,7 @@ class RelayLine:
     """relay_url: where it last dialled. unpinned_key: the key that the relay showed, if none was pinned before."""
 
     def __init__(
-        self, ctx: Context[Any], world: ClientWorld, group: Ref[Any], feed: Callable[[words.Input], None]
+        self, ctx: Context[Any], world: ClientWorld, group: Ref[Any], feed: Callable[[happenings.Input], None]
     ) -> None:
         self.relay_url: str | None = None
         self.unpinned_key: bytes | None = None
@@ -85,7 +85,7 @@ class RelayLine:
                 end = await self._converse(call)
                 if self.counts(call):
                     self._call = None
-                    self.feed(words.Lost(end.reason, end.close_code, end.notable))
+                    self.feed(happenings.Lost(end.reason, end.close_code, end.notable))
         finally:
             self._running -= 1
             self._free.set()
@@ -138,13 +138,13 @@ class Call:
 
     def upgraded(self) -> None:
         if self._line.counts(self):
-            self._line.feed(words.Upgraded())
+            self._line.feed(happenings.Upgraded())
 
     def secured(self, link: Link) -> None:
         self.link = link
         self._line.unpinned_key = link.relay_key if self.pin is None else None
         if self._line.counts(self):
-            self._line.feed(words.Secured())
+            self._line.feed(happenings.Secured())
 
     def frame(self, data: bytes) -> None:
         if not self._line.counts(self):
@@ -156,7 +156,7 @@ class Call:
             if invalid.closing or self._invalid >= MAX_INVALID_MESSAGES:
                 raise
             return  # perhaps of a later version; one that we needed is missed by its own deadline
-        self._line.feed(words.Received(message))
+        self._line.feed(happenings.Received(message))
 
     # --- the session says
 
@@ -180,7 +180,8 @@ class Call:
         if self.link is None:
             return
         world = self._world
-        nonce = nonce_of(message.payload) if isinstance(message, Push) else world.ports.entropy.random_bytes(NONCE_BYTES)
+        fresh = world.ports.entropy.random_bytes(NONCE_BYTES)
+        nonce = nonce_of(message.payload) if isinstance(message, Push) else fresh
         frame = encode_frame(
             message,
             sender_id=world.device.device_id,

@@ -2,8 +2,8 @@
 
     Query(sql, values) --> a connection that can only read, in a thread of its own --> rows
 
-Up to four queries run at once; each sees what was committed before it began. Where the database is locked exclusively (a
-disk without shared memory) a connection does not see what is committed after it was opened, so it serves one query.
+Up to four queries run at once; each sees what was committed before it began. Where the database is locked exclusively
+(a disk without shared memory) a connection sees nothing that is committed after it was opened: it serves one query.
 """
 
 from __future__ import annotations

@@ -37,14 +37,15 @@ from ferryman.actors.sync_messages import (
 )
 from ferryman.protocol.machine import Refused
 from ferryman.protocol.relay.messages import PullResponse
-from ferryman.protocol.sync import backoff, client
-from ferryman.protocol.sync import session as words
+from ferryman.protocol.sync import backoff, client, effects, happenings
 from ferryman.protocol.sync.errors import Offline
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Error, StatusChanged
 from ferryman.protocol.sync.group import Pin
 from ferryman.protocol.sync.inbox import START, Advance, InboxState, Restart, Take
 from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.outbox import Acknowledge, OutboxState, Reject, Totals
+from ferryman.protocol.sync.session import Offline as OfflinePhase
+from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
 from ferryman.protocol.sync.shelf import Shelf
 
 EMPTY = Shelf()
@@ -73,11 +74,11 @@ class SyncClient:
         self._pins = Recorder(self._group)
         self._settled = Recorder(self._outbox)
         self._taken = Recorder(self._inbox)
-        self._session = words.Session(resume(world.device.device_id, 0, ()))
+        self._session = Session(resume(world.device.device_id, 0, ()))
         self._line = RelayLine(ctx, world, self._group, self.feed)
         self._desk = ReaderDesk(world, world.settings.max_blob_size)
-        self._parcels = OutboxReader(world, self._line)
-        self._timers: dict[words.TimerName, trio.CancelScope] = {}
+        self._parcels = OutboxReader(world, self._line, self._outbox)
+        self._timers: dict[TimerName, trio.CancelScope] = {}
         self._looking = False
         self._look_again = False
 
@@ -85,46 +86,46 @@ class SyncClient:
         world, ctx = self._world, self._ctx
         inbox: InboxState = await look(self._inbox)
         position = inbox.positions.get(world.group_id, START)
-        rules = words.Rules(world.settings.auto_reconnect, world.settings.inline)
+        rules = Rules(world.settings.auto_reconnect, world.settings.inline)
         intake = resume(world.device.device_id, position.through, position.above)
-        self._session = words.Session(intake, position.incarnation, position.through, rules)
+        self._session = Session(intake, position.incarnation, position.through, rules)
         self._desk.remember(position.chains)
         world.board.last_cursor = position.through
         for task in (self._pins, self._settled, self._taken, self._parcels):
             ctx.tasks.start_soon(task.run)
         world.board.show_client(ctx.path)
         try:
-            self.feed(words.Begin())
+            self.feed(happenings.Begin())
             async for envelope in ctx:
                 self._handle(envelope)
-            self.feed(words.End())
+            self.feed(happenings.End())
             with trio.move_on_after(LEAVE_SECONDS):
                 await self._line.idle()
         finally:
             world.board.show_client(None)
-            self._show_status(client.status(replace(self._session, phase=words.Offline("the client stopped"))))
+            self._show_status(client.status(replace(self._session, phase=OfflinePhase("the client stopped"))))
 
     def _handle(self, envelope: Envelope[ClientMessage]) -> None:
         message = envelope.msg
         match message:
             case NextBlob(reader):
                 if self._desk.seat(envelope, reader):
-                    self.feed(words.HostBegan())
+                    self.feed(happenings.HostBegan())
                 self._serve()
             case TakeBlob():
                 self._take(envelope, message)
             case PullBlobs(after_cursor, limit):
-                self.feed(words.HostPulled(self._desk.ticket(envelope, message), after_cursor, limit))
+                self.feed(happenings.HostPulled(self._desk.ticket(envelope, message), after_cursor, limit))
             case BlobsWait():
-                self.feed(words.OutboxGrew())
+                self.feed(happenings.OutboxGrew())
             case UseRelay(relay_url):
                 if self._line.relay_url not in (None, relay_url):
-                    self.feed(words.End())
-                    self.feed(words.Begin())
+                    self.feed(happenings.End())
+                    self.feed(happenings.Begin())
             case Reconnect():
-                self.feed(words.Begin())
+                self.feed(happenings.Begin())
             case Leave():
-                self.feed(words.End())
+                self.feed(happenings.End())
                 self._ctx.tasks.start_soon(self._answer_when_left, envelope)
             case _:
                 assert_never(message)
@@ -135,65 +136,66 @@ class SyncClient:
 
     # --- the machine
 
-    def feed(self, happened: words.Input) -> None:
+    def feed(self, happened: happenings.Input) -> None:
         """One step, and what follows from it. Without waiting: the next caller finds it done."""
-        self._session, effects = client.step(self._session, happened, trio.current_time())
-        for effect in effects:
+        self._session, wanted = client.step(self._session, happened, trio.current_time())
+        for effect in wanted:
             self._perform(effect)
         board = self._world.board
-        if isinstance(self._session.phase, words.Online):  # while offline, what was on its way stays in doubt
+        if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
             board.relay_limit = self._session.phase.max_blob_size
         self._serve()
 
-    def _perform(self, effect: words.Effect) -> None:
+    def _perform(self, effect: effects.Effect) -> None:
         world = self._world
         match effect:
-            case words.Dial():
+            case effects.Dial():
                 self._line.dial()
-            case words.HangUp(close_code, reason):
+            case effects.HangUp(close_code, reason):
                 self._line.hang_up(close_code, reason)
-            case words.SayHello(last_cursor, incarnation):
+            case effects.SayHello(last_cursor, incarnation):
                 self._line.hello(last_cursor, incarnation)
-            case words.Send(message):
+            case effects.Send(message):
                 self._line.send(message)
-            case words.PushBlobs(blobs):
+            case effects.PushBlobs(blobs):
                 self._parcels.send(blobs, self._line.current)
-            case words.Ping():
+            case effects.Ping():
                 self._line.ping()
                 for event in self._desk.due(trio.current_time()):
                     world.hub.publish(event)
-            case words.SetTimer(name, seconds):
+            case effects.SetTimer(name, seconds):
                 self._set_timer(name, seconds)
-            case words.StopTimer(name):
+            case effects.StopTimer(name):
                 self._stop_timer(name)
-            case words.BackOff(attempt):
+            case effects.BackOff(attempt):
                 first, most = world.settings.reconnect_delay, world.settings.max_reconnect_delay
                 self._set_timer("retry", backoff.delay_seconds(attempt, self._ctx.rng, first=first, most=most))
-            case words.Tell(StatusChanged(status)):
+            case effects.Tell(StatusChanged(status)):
                 self._show_status(status)
-            case words.Tell(event):
+            case effects.Tell(event):
                 world.hub.publish(event)
-            case words.LookAtOutbox():
+            case effects.LookAtOutbox():
                 self._look()
-            case words.RecordAcknowledged(seq, blob_id, cursor):
+            case effects.RecordAcknowledged(seq, blob_id, cursor):
                 command = Acknowledge(world.group_id, seq, blob_id, cursor)
                 pushed = BlobPushed(blob_id, cursor)
                 self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, pushed))
-            case words.RecordRejected(seq, blob_id, code):
+            case effects.RecordRejected(seq, blob_id, code):
                 command = Reject(world.group_id, seq, blob_id, code)
-                self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, BlobRejected(blob_id, code)))
-            case words.RecordAdvance(through):
+                rejected = BlobRejected(blob_id, code)
+                self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, rejected))
+            case effects.RecordAdvance(through):
                 command = Advance(world.group_id, self._session.incarnation, through)
                 self._taken.record(self._new_id(), command, partial(self._recorded, incarnation=command.incarnation))
-            case words.RecordRestart(incarnation, through):
+            case effects.RecordRestart(incarnation, through):
                 self._taken.record(self._new_id(), Restart(world.group_id, incarnation, through), self._restarted)
-            case words.PinRelay():
+            case effects.PinRelay():
                 if self._line.unpinned_key is not None:
                     self._pins.record(self._new_id(), Pin(world.group_id, self._line.unpinned_key), lambda _: None)
-            case words.AnswerPull(ticket, response):
+            case effects.AnswerPull(ticket, response):
                 self._answer_pull(ticket, response)
-            case words.FailPull(ticket, reason):
+            case effects.FailPull(ticket, reason):
                 self._desk.fail(ticket, Offline(reason, retryable=True))
             case _:
                 assert_never(effect)
@@ -216,19 +218,19 @@ class SyncClient:
             for event in told:
                 self._world.hub.publish(event)
             if handed is None:
-                happened: words.Input = words.HostTook(entry.cursor)
+                happened: happenings.Input = happenings.HostTook(entry.cursor)
             else:
-                happened = words.HostGot(entry.cursor)
+                happened = happenings.HostGot(entry.cursor)
                 self._desk.hand(handed)
-            self._session, effects = client.step(self._session, happened, now)
-            for effect in effects:
+            self._session, wanted = client.step(self._session, happened, now)
+            for effect in wanted:
                 self._perform(effect)
 
     def _take(self, envelope: Envelope[ClientMessage], message: TakeBlob) -> None:
         through = 0
         if message.incarnation == self._session.incarnation:
             self._desk.taken(message.cursor)
-            self.feed(words.HostTook(message.cursor))
+            self.feed(happenings.HostTook(message.cursor))
             through = self._session.intake.frontier
         command = Take(self._world.group_id, message.incarnation, message.cursor, message.link, through)
 
@@ -245,7 +247,7 @@ class SyncClient:
         """What was recorded of cursors that the relay has given up since is no news."""
         if isinstance(answer, int) and incarnation == self._session.incarnation:
             self._world.board.last_cursor = max(answer, self._world.board.last_cursor)
-            self.feed(words.Recorded(answer))
+            self.feed(happenings.Recorded(answer))
 
     def _restarted(self, answer: int | Refused) -> None:
         if isinstance(answer, int):
@@ -265,7 +267,7 @@ class SyncClient:
             self._look_again = False
             state: OutboxState = await look(self._outbox)
             lane = state.lanes.get(self._world.group_id)
-            self.feed(words.OutboxSeen(EMPTY if lane is None else lane.shelf))
+            self.feed(happenings.OutboxSeen(EMPTY if lane is None else lane.shelf))
             if not self._look_again:
                 break
         self._looking = False
@@ -279,19 +281,19 @@ class SyncClient:
 
     # --- timers
 
-    def _set_timer(self, name: words.TimerName, seconds: float) -> None:
+    def _set_timer(self, name: TimerName, seconds: float) -> None:
         self._stop_timer(name)
         scope = self._timers[name] = trio.CancelScope()
         self._ctx.tasks.start_soon(self._wait, name, seconds, scope)
 
-    def _stop_timer(self, name: words.TimerName) -> None:
+    def _stop_timer(self, name: TimerName) -> None:
         scope = self._timers.pop(name, None)
         if scope is not None:
             scope.cancel()
 
-    async def _wait(self, name: words.TimerName, seconds: float, scope: trio.CancelScope) -> None:
+    async def _wait(self, name: TimerName, seconds: float, scope: trio.CancelScope) -> None:
         with scope:
             await trio.sleep(seconds)
             if self._timers.get(name) is scope:
                 del self._timers[name]
-                self.feed(words.TimerDue(name))
+                self.feed(happenings.TimerDue(name))

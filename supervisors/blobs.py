@@ -17,7 +17,7 @@ TakeIt = Callable[[Handed, bytes], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """One blob of another device. id: 16 bytes; sender: its device ID, 32 bytes; timestamp: the relay's, UNIX seconds."""
+    """One blob of another device. id: 16 bytes; sender: its device ID, 32 bytes; timestamp: the relay's, seconds."""
 
     id: bytes
     cursor: int
@@ -26,12 +26,10 @@ class Blob:
     timestamp: int
     handed: Handed = field(repr=False, compare=False)
     command_id: bytes = field(repr=False, compare=False)
-    _take: TAKES_UNDER_WAY = 64  # as many as one commit is worth
-
-TakeIt = field(repr=False, compare=False)
+    take: TakeIt = field(repr=False, compare=False)
 
     async def taken(self) -> None:
-        """Say that this blob is stored. On return it is recorded; the relay hears of it once there is no hole before it."""
+        """Say that it is stored. On return that is recorded; the relay hears of it once there is no hole before it."""
         await self.take(self.handed, self.command_id)
 
 
@@ -52,8 +50,8 @@ class PushResult:
 
 @dataclass(frozen=True, slots=True)
 class OutboxStatus:
-    """count, bytes: sealed blobs that the relay has not acknowledged. in_flight: those that were sent; after a connection
-    is lost it stays as it was, for nobody knows which of them arrived."""
+    """count, bytes: sealed blobs that the relay has not acknowledged. in_flight: those that were sent; when a
+    connection is lost it stays as it was, for nobody knows which of them arrived."""
 
     count: int
     bytes: int
@@ -62,7 +60,7 @@ class OutboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """link: also the QR code's text. qr_code: a data URL (SVG). expires_at: UNIX seconds. revoke_token: for `cancel_invite`."""
+    """link: also the QR code's text. qr_code: a data URL (SVG). expires_at: UNIX seconds. revoke_token: cancels it."""
 
     link: str = field(repr=False)
     qr_code: str = field(repr=False)
@@ -72,18 +70,21 @@ class Invite:
 
 
 class BlobStream:
-    """`async for`: each blob of the others at least once, in cursor order. Asking for the next one takes the one before.
+    """`async for`: each blob of the others at least once, in cursor order. Asking for the next takes the one before.
 
-    What is taken is recorded and acknowledged while the host works on: up to `TAKES_UNDER_WAY` blobs may be given again
-    after a crash. `await blob.taken()` returns when that one is on record. A new stream begins with the first blob not
+    What is taken is recorded and acknowledged while the host works on: after a crash up to `TAKES_UNDER_WAY` blobs may
+    be given again. `await blob.taken()` returns when that one is on record. A new stream begins with the first blob not
     taken, and ends an older one that still waits.
     """
 
     def __init__(
-        self, next_blob: Callable[[int], Awaitable[Blob]], take: Callable[[Blob], Awaitable[Taking[None]]], reader: int
+        self,
+        next_blob: Callable[[int], Awaitable[Blob]],
+        begin_take: Callable[[Blob], Awaitable[Taking[None] | None]],
+        reader: int,
     ) -> None:
         self._next_blob = next_blob
-        self._take = take
+        self._begin_take = begin_take
         self._reader = reader
         self._before: Blob | None = None
         self._under_way: deque[tuple[Blob, Taking[None]]] = deque()
@@ -94,7 +95,11 @@ class BlobStream:
     async def __anext__(self) -> Blob:
         before, self._before = self._before, None
         if before is not None:
-            self._under_way.append((before, await self._take(before)))
+            taking = await self._begin_take(before)
+            if taking is None:
+                await before.taken()
+            else:
+                self._under_way.append((before, taking))
         while self._under_way and (self._under_way[0][1].answered or len(self._under_way) >= TAKES_UNDER_WAY):
             taken, taking = self._under_way.popleft()
             try:

@@ -1,6 +1,6 @@
 """A device's configuration: from TOML, from the environment, or written in code.
 
-    RuntimeConfig.load(path)  ->  file  <  environment            BadInput: one line with the file, the key, what it wants
+    RuntimeConfig.load(path)  ->  file  <  environment            BadInput: one line with file, key and what it wants
 
 | variable            | overrides              |
 |---------------------|------------------------|
@@ -50,6 +50,10 @@ def _passphrase() -> SecretStr | None:
     return SecretStr(found) if found else None
 
 
+def _host_name() -> str:
+    return os.uname().nodename or "device"
+
+
 class KeysConfig(Table):
     """Where the device's keys are kept: the OS keychain where there is one, else a sealed file in `home`."""
 
@@ -68,7 +72,7 @@ class SyncConfig(Table):
     relay_url: str | None = None
     api_key: SecretStr | None = Field(default=None, strict=False)
     """Sent as a bearer token, over TLS only."""
-    device_name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=lambda: os.uname().nodename)
+    device_name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=_host_name)
     auto_reconnect: bool = True
     reconnect_delay_ms: Milliseconds = 1_000
     max_reconnect_delay_ms: Milliseconds = 30_000

@@ -1,4 +1,4 @@
-"""Invites: a group's secret on its way to a new device, as a link, a QR code, or sealed behind a short code at the relay.
+"""Invites: a group's secret on its way to a new device, as a link, a QR code, or sealed behind a short code.
 
     create:  payload --+--> link, QR code
                        +--> sealed under the code's second half --> POST /invite under its first half

@@ -30,7 +30,9 @@ async def run_relay(
     until: Callable[[], Awaitable[None]] = trio.sleep_forever,
     restored: bool = False,
 ) -> None:
-    """Run until asked to end, or until `until` returns. Raises BadInput when it cannot start, RecoveryFailed when the disk fails."""
+    """Run until asked to end, or until `until` returns.
+
+    Raises BadInput when it cannot start, RecoveryFailed when the disk fails."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with open_relay(config, ports, log=log, restored=restored) as relay, trio.open_nursery() as nursery:
             on_listening(relay)

@@ -19,6 +19,7 @@ from typing import Any
 import trio
 
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped, NoSuchActor
+from ferryman.actors.core.ref import Pending as Taking
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import Subscription
 from ferryman.actors.recorder import AGAIN_SECONDS, insist, look
@@ -61,7 +62,7 @@ class Sync:
     # --- the group
 
     async def enable(self, relay_url: str | None = None) -> None:
-        """Sync with this device's group; a device without one makes one. relay_url: the configured one when left out."""
+        """Sync with this device's group; without one, make one. relay_url: the configured one when left out."""
         harbour = self._harbour
         member = (await self._group()).member
         if member is not None:
@@ -266,15 +267,16 @@ class Sync:
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
 
-    async def _begin_take(self, blob: Blob) -> Taking[None]:
-        """Put it in line. Without a client, ActorStopped: the stream then takes it the long way."""
-        client = self._harbour.board.client or client_path(b"")
-        handed = blob.handed
+    async def _begin_take(self, blob: Blob) -> Taking[None] | None:
+        """Put it in line with the client; None when there is none."""
+        client, handed = self._harbour.board.client, blob.handed
+        if client is None:
+            return None
+        take = TakeBlob(blob.command_id, handed.cursor, handed.incarnation, handed.link)
         try:
-            ref = self._ref(client)
+            return await self._ref(client).post(take)
         except NoSuchActor:
-            ref = self._ref(INBOX)  # noqa
-        return await ref.post(TakeBlob(blob.command_id, handed.cursor, handed.incarnation, handed.link))
+            return None
 
     async def _take(self, handed: Handed, command_id: bytes) -> None:
         """Through the client, which knows what lies before it; without one the inbox notes this blob alone."""

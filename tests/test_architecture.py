@@ -140,6 +140,7 @@ def circles(graph: dict[str, list[str]]) -> Iterator[str]:
         yield from visit(start, ())
 
 
+@pytest.mark.req("S4-11", "S4-12")
 def test_protocol_imports_only_what_is_pure():
     allowed = PURE | PURE_LIBRARIES | KEY_LIBRARIES | {"ferryman.protocol"}
     impure = [

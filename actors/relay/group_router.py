@@ -42,6 +42,7 @@ LIMITER = "/infrastructure/rate_limiter"
 TURN = 256
 IDLE_SECONDS = 60.0  # without anybody connected; then the group's actors end, and come back with the next HELLO
 STORAGE_RETRY_MS = 5000
+BUCKETS_KEPT = 1024  # strangers that only say HELLO must not become memory; the longest silent go
 SEEN_SECONDS = 3600  # how stale a connected device's last_seen may be on disk; default_ttl is days
 
 
@@ -135,6 +136,10 @@ class Router:
         self._joins += 1
         if self._draining:
             self._turn_away(join.seat, SHUTTING_DOWN)
+            return
+        late = self._spend(join.seat, join.hello)
+        if late is not None:
+            self._turn_away(join.seat, late)
             return
         now = self._clock.now()
         judged = judge_hello(
@@ -244,13 +249,15 @@ class Router:
         if pushes:
             await self._push(seat, pushes)
 
-    def _spend(self, seat: Seat, request: Request) -> Refusal | None:
-        """The device's rate. A PULL that follows has_more and one ACK a second are free: the connection says so."""
+    def _spend(self, seat: Seat, request: Request | wire.Hello) -> Refusal | None:
+        """The device's rate, which outlives its connections. The seat knows what is free."""
         now = trio.current_time()
-        bucket = self._buckets.get(seat.device_id)
+        bucket = self._buckets.pop(seat.device_id, None)
         if bucket is None:
             bucket = Bucket.full(self._settings.messages_per_minute, 60, now)
         self._buckets[seat.device_id], allowed, retry_after_ms = take(bucket, now, seat.price(request, now))
+        if len(self._buckets) > BUCKETS_KEPT:
+            del self._buckets[next(iter(self._buckets))]
         if allowed:
             return None
         ref = request.blob_id if isinstance(request, (wire.Push, wire.Delete)) else None

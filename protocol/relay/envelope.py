@@ -131,12 +131,12 @@ def _patient_envelope(data: bytes) -> tuple[_Envelope, bool]:
 
 def _reader(struct: type[Message]) -> _Reader:
     patient = LiberalReader(struct)
+    settle = _SETTLE.get(struct)
     if struct in _NESTED:
-        return lambda payload: _patient_message(patient, payload)
+        return lambda payload: (settle or _as_it_is)(_patient_message(patient, payload))
     fast = Decoder(struct)
     required = len(struct.__struct_fields__) - len(struct.__struct_defaults__)
     optional = struct.__struct_fields__[required:]
-    settle = _SETTLE.get(struct)
 
     def read(payload: bytes) -> Message:
         try:
@@ -166,6 +166,16 @@ def _settle_hello(message: Any) -> Message:
     return msgspec.structs.replace(hello, device_name=clean_device_name(hello.device_name))
 
 
+def _settle_peers(message: Any) -> Message:
+    """A relay may not write to a user's terminal either."""
+    replace = msgspec.structs.replace
+    return Peers(tuple(replace(peer, device_name=clean_device_name(peer.device_name)) for peer in message.devices))
+
+
+def _as_it_is(message: Message) -> Message:
+    return message
+
+
 def _settle_version(message: Any) -> Any:
     if message.version != VERSION:
         raise InvalidMessage(f"version {message.version} in an envelope of version {VERSION}")
@@ -174,7 +184,11 @@ def _settle_version(message: Any) -> Any:
 
 # A struct inside a struct hides its own duplicates from the count, so these are always read patiently.
 _NESTED: Final = frozenset[type[Message]]({PullResponse, Peers})
-_SETTLE: Final[dict[type[Message], Callable[[Any], Message]]] = {Hello: _settle_hello, Welcome: _settle_version}
+_SETTLE: Final[dict[type[Message], Callable[[Any], Message]]] = {
+    Hello: _settle_hello,
+    Welcome: _settle_version,
+    Peers: _settle_peers,
+}
 _READERS: Final = {struct: _reader(struct) for struct in CODES}
 _FROM_CLIENT: Final = {int(CODES[struct]): _READERS[struct] for struct in FROM_CLIENT}
 _FROM_RELAY: Final = {int(CODES[struct]): _READERS[struct] for struct in FROM_RELAY}

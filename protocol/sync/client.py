@@ -22,39 +22,43 @@ from ferryman.protocol.relay.limits import HEARTBEAT_SECONDS, MAX_HELLOS, Bucket
 from ferryman.protocol.relay.messages import Error, Presence, Welcome
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync import intake as inflow
+from ferryman.protocol.sync.effects import (
+    BackOff,
+    Dial,
+    Effect,
+    FailPull,
+    HangUp,
+    LookAtOutbox,
+    PinRelay,
+    RecordRestart,
+    SayHello,
+    Send,
+    SetTimer,
+    StopTimer,
+    Tell,
+)
 from ferryman.protocol.sync.flight import Flight
+from ferryman.protocol.sync.happenings import (
+    Begin,
+    End,
+    HostPulled,
+    Input,
+    Lost,
+    Received,
+    Secured,
+    TimerDue,
+    Upgraded,
+)
 from ferryman.protocol.sync.online import PULL_BURST, PULL_BURST_SECONDS, STALL_SECONDS, hear, move, proceed
 from ferryman.protocol.sync.session import (
     AwaitingWelcome,
     BackingOff,
-    BackOff,
-    Begin,
     Connecting,
-    Dial,
-    Effect,
-    End,
-    FailPull,
     Handshaking,
-    HangUp,
-    HostPulled,
-    Input,
-    LookAtOutbox,
-    Lost,
     Offline,
     Online,
-    PinRelay,
-    Received,
-    RecordRestart,
-    SayHello,
-    Secured,
-    Send,
     Session,
-    SetTimer,
-    StopTimer,
-    Tell,
-    TimerDue,
     TimerName,
-    Upgraded,
 )
 from ferryman.protocol.sync.shelf import Shelf
 
@@ -121,8 +125,8 @@ def _step(session: Session, happened: Input, now: float) -> Step:
         case Handshaking(attempt):
             match happened:
                 case Secured():
-                    hello = SayHello(session.recorded, session.incarnation)
-                    return replace(session, phase=AwaitingWelcome(attempt)), (hello, SetTimer("welcome", WELCOME_SECONDS))
+                    greeting = (SayHello(session.recorded, session.incarnation), SetTimer("welcome", WELCOME_SECONDS))
+                    return replace(session, phase=AwaitingWelcome(attempt)), greeting
                 case End():
                     return leave(session)
                 case Lost():
@@ -185,7 +189,8 @@ def welcomed(session: Session, phase: AwaitingWelcome, welcome: Welcome, now: fl
         session = replace(
             session, incarnation=incarnation, recorded=0, intake=inflow.resume(session.intake.device_id, 0, ())
         )
-        effects += [RecordRestart(incarnation, 0), Tell(events.ResyncRequired("the relay does not have the history we had"))]
+        required = events.ResyncRequired("the relay does not have the history that we had")
+        effects += [RecordRestart(incarnation, 0), Tell(required)]
     elif incarnation and not session.incarnation:
         session = replace(session, incarnation=incarnation)
         effects.append(RecordRestart(incarnation, session.recorded))

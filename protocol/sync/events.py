@@ -24,7 +24,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """What WELCOME told. relay_id: base64 of the relay's static key; pending_count: blobs of others, not acknowledged."""
+    """What WELCOME told. relay_id: the relay's static key in base64; pending_count: blobs of others to come."""
 
     relay_id: str
     max_cursor: int

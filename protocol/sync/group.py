@@ -26,7 +26,7 @@ NOT_A_MEMBER = "SYNC_NOT_ENABLED"
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """secret: what the group's keys are derived from (wire §7). relay_key: the relay's pinned static key, None before the first contact."""
+    """secret: what the group's keys are derived from (wire §7). relay_key: pinned; None before the first contact."""
 
     group_id: bytes
     secret: Secret

@@ -1,4 +1,4 @@
-"""The inbox: what the host has taken, group by group. Nothing is acknowledged to a relay that is not recorded here first.
+"""The inbox: what the host has taken, group by group. Nothing is acknowledged to a relay that is not recorded here.
 
     cursor     1   2   3   4   5   6   7   8
                t   t   t   t   .   t   .   .          t: taken (or nothing to take: our own, gone, unreadable)
@@ -160,7 +160,7 @@ class Inbox:
                 position = replace(position, incarnation=incarnation, through=through, above=())
         return InboxState({**state.positions, event.group_id: position})
 
-    def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:
+    def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:  # noqa: ARG002 - the machine's form
         """Nothing: what was recorded reaches the relay with the next ACK or HELLO."""
         return {}
 

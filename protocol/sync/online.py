@@ -30,31 +30,35 @@ from ferryman.protocol.relay.messages import (
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync import flight as outflow
 from ferryman.protocol.sync import intake as inflow
-from ferryman.protocol.sync.session import (
+from ferryman.protocol.sync.effects import (
     AnswerPull,
     Effect,
+    LookAtOutbox,
+    Ping,
+    PushBlobs,
+    RecordAcknowledged,
+    RecordAdvance,
+    RecordRejected,
+    Send,
+    SetTimer,
+    Tell,
+)
+from ferryman.protocol.sync.happenings import (
     HostBegan,
     HostGot,
     HostPulled,
     HostTook,
     Input,
-    LookAtOutbox,
-    Online,
     OutboxGrew,
     OutboxSeen,
-    Ping,
-    PullUnderway,
-    PushBlobs,
     PushGone,
-    RecordAcknowledged,
-    RecordAdvance,
     Recorded,
-    RecordRejected,
-    Send,
-    Session,
-    SetTimer,
-    Tell,
     TimerDue,
+)
+from ferryman.protocol.sync.session import (
+    Online,
+    PullUnderway,
+    Session,
 )
 from ferryman.protocol.sync.shelf import Shelf
 

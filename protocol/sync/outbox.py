@@ -6,8 +6,8 @@
                                   +------------> set aside: no relay of ours will ever take it; the host is told
 
 One lane a group: a chain (wire §6) that begins with the lane and never forks, because seq and the hash of the blob
-before are taken in the same decision that queues the blob. The sealed bytes stand in a table, written and deleted in the
-transaction of the event; state and events know them by their hash, so a restart reads what waits, not what ever went.
+before are taken in the same decision that queues the blob. The sealed bytes stand in a table, written and deleted
+in the transaction of the event; state and events know them by their hash, so a restart reads only what waits.
 """
 
 from __future__ import annotations

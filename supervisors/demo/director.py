@@ -2,7 +2,7 @@
 
 relay up -> A creates a group -> B joins by the short code -> A pushes
   half-way: relay frozen, one more push sent, relay SIGKILLed with that push unacknowledged, relay started again
-  three quarters: B SIGKILLed and started again
+  then: B SIGKILLed while blobs come in, and started again on its home
 A done -> C joins late -> B and C hold everything -> the judge re-reads the disk
 """
 

@@ -29,6 +29,7 @@ from ferryman.supervisors.demo.source import Source
 
 COPIES = 8  # outbox, its WAL, the relay's buffer, its WAL, and two devices with a ledger and a copy each
 SPARE_BYTES = 256 * 1024 * 1024
+BEFORE = "before"
 
 RELAY_TOML = """\
 # Written by `ferryman demo`. One person pushes a whole folder in seconds, so the limits that guard a public relay
@@ -90,6 +91,7 @@ async def play(
     relay = await stage.start_relay(config)
     url = f"ws://127.0.0.1:{stage.listening.port}"
     pin_port(config, stage.listening.port)
+    keep_copies(stage.folder)
     screen.tell(f"a relay listens on {url} with a new database; its rate limits are raised for this demo (relay.toml)")
     device_a = await stage.start_device("A")
     await create_group(device_a, url)
@@ -165,8 +167,20 @@ def pin_port(config: Path, port: int) -> None:
     config.write_text(text.replace('bind = "127.0.0.1:0"', f'bind = "127.0.0.1:{port}"'))
 
 
+def relay_files(folder: Path) -> list[Path]:
+    """Whatever the relay writes: database, WAL, log, standard error."""
+    return sorted(path for path in folder.glob("relay*") if path.suffix != ".toml")
+
+
+def keep_copies(folder: Path) -> None:
+    """The relay's files as they are before any device came: what they hold now cannot be a device's."""
+    copies = folder / BEFORE
+    copies.mkdir()
+    for path in relay_files(folder):
+        shutil.copy(path, copies)
+
+
 async def ask_judge(source: Source, stage: Stage) -> Verdict:
-    relay_files = sorted(path for path in stage.folder.glob("relay*") if path.suffix != ".toml")
     case = Case(
         root=str(source.root),
         files=tuple((file.name, file.sha256) for file in source.files),
@@ -175,7 +189,8 @@ async def ask_judge(source: Source, stage: Stage) -> Verdict:
             for name in stage.standings
             if name != "A"
         ),
-        relay_files=tuple(str(path) for path in relay_files),
+        relay_files=tuple(map(str, relay_files(stage.folder))),
+        before=tuple(map(str, relay_files(stage.folder / BEFORE))),
     )
     done = await trio.run_process(
         [sys.executable, "-m", "ferryman", "demo-judge"],

@@ -38,7 +38,7 @@ def blob_id(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-@dataclass
+@dataclass(eq=False)
 class WireClient:
     websocket: WebSocketConnection
     noise: NoiseSession
@@ -153,10 +153,14 @@ async def connect_over(
     stream: trio.abc.HalfCloseableStream, keys: DeviceKeys, ephemeral: bytes
 ) -> AsyncIterator[WireClient]:
     """A client over a stream that is open already."""
-    async with trio.open_nursery() as nursery:
-        websocket = await wrap_client_stream(
-            nursery, stream, "relay", "/", max_message_size=MAX_MESSAGE
-        )
-        async with websocket:
-            yield WireClient(websocket, await shake_hands(websocket, keys, ephemeral), keys)
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            websocket = await wrap_client_stream(nursery, stream, "relay", "/", max_message_size=MAX_MESSAGE)
+            try:
+                yield WireClient(websocket, await shake_hands(websocket, keys, ephemeral), keys)
+            finally:
+                with trio.move_on_after(1):
+                    await websocket.aclose()
+            nursery.cancel_scope.cancel()
+    finally:
+        await trio.aclose_forcefully(stream)

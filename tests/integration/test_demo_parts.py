@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import msgspec
 import pytest
 
 from ferryman.protocol.errors import AppError, BadInput
@@ -154,6 +155,16 @@ def test_the_judge_finds_a_window_that_lies_across_two_reads(folder, received, t
     database = tmp_path / "relay.db"
     database.write_bytes(bytes(READ_BYTES - 16) + secret + bytes(100))
     assert judge(case_for(folder, received, database), os.urandom).found == (f"{database}: a window of text.txt",)
+
+
+def test_what_stood_there_before_the_first_device_is_not_found(folder, received, tmp_path):
+    database, before = tmp_path / "relay.db", tmp_path / "before.db"
+    before.write_bytes((folder / "text.txt").read_bytes())
+    database.write_bytes((folder / "text.txt").read_bytes() + (folder / "exact").read_bytes())
+    case = msgspec.structs.replace(case_for(folder, received, database), before=(str(before),))
+    found = judge(case, os.urandom).found
+    assert found
+    assert all("exact" in line for line in found)
 
 
 def test_the_judge_finds_nothing_in_noise(folder, received, tmp_path):

@@ -95,12 +95,3 @@ def test_no_file_names_the_host_of_a_registry():
     names = [line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
     hosts = [b"py" + b"pi.org", b"python" + b"hosted.org", b"registry." + b"npm"]
     assert [name for name in names for host in hosts if host in (ROOT / name).read_bytes()] == []
-
-
-def test_every_dependency_has_its_line_in_the_docs():
-    listed = (ROOT / "docs" / "dependencies.md").read_text()
-    groups = PROJECT["dependency-groups"]
-    wanted = [*PROJECT["project"]["dependencies"], *groups["dev"], *groups["package"], *groups["docs"]]
-    names = [re.match(r"[A-Za-z0-9_-]+", line)[0] for line in wanted]
-    missing = [name for name in names if f"| `{name}` |" not in listed]
-    assert missing == []

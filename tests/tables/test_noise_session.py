@@ -17,7 +17,6 @@ def test_each_side_learns_the_others_static_key():
     assert client.handshake_hash == relay.handshake_hash
 
 
-@pytest.mark.req("S4-35")
 def test_the_client_knows_the_relays_key_before_it_shows_its_own():
     awaiting_reply, message1 = initiate(ANNA.noise_private, b"a" * 32)
     _, message2 = respond(BERT.noise_private, b"b" * 32, message1)  # a man in the middle, with a key of his own

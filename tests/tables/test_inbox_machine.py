@@ -1,0 +1,117 @@
+"""The inbox machine, a row a transition."""
+
+import pytest
+from ferryman.protocol.crypto.sealing import Chain
+from ferryman.protocol.ledger.codec import decode, encode
+from ferryman.protocol.sync import inbox
+from ferryman.protocol.sync.chain import Replayed, receive
+from ferryman.protocol.sync.inbox import START, Advance, Inbox, InboxState, Link, Restart, Take
+
+machine = Inbox()
+GROUP = b"g" * 32
+ERA = b"incarnation-one."
+LATER = b"incarnation-two."
+SENDER = b"s" * 32
+
+
+def link(seq):
+    return Link(SENDER, Chain(b"chain-00", seq, bytes(16)), b"hash".ljust(16))
+
+
+def take(cursor, *, era=ERA, through=0, seq=None):
+    return Take(GROUP, era, cursor, link(seq or cursor), through)
+
+
+def carry(*commands, state=None):
+    """The state after these commands, and the last reply."""
+    state = state or machine.evolve(InboxState(), inbox.CursorsRestarted(GROUP, ERA, 0))
+    reply = None
+    for command in commands:
+        decision = machine.decide(state, command)
+        reply = decision.reply
+        for event in decision.events:
+            state = machine.evolve(state, event)
+    return state, reply
+
+
+@pytest.mark.parametrize(
+    ("commands", "through", "above"),
+    [
+        pytest.param([take(1, through=1)], 1, (), id="the next one"),
+        pytest.param([take(3)], 0, (3,), id="one behind a hole"),
+        pytest.param([take(3), take(2)], 0, (2, 3), id="two behind a hole"),
+        pytest.param([take(3), take(1, through=3)], 3, (), id="the hole is filled"),
+        pytest.param([take(3), Advance(GROUP, ERA, 2)], 2, (3,), id="the frontier moves, not that far"),
+        pytest.param([Advance(GROUP, ERA, 5)], 5, (), id="nothing to take"),
+        pytest.param([Advance(GROUP, ERA, 5), Advance(GROUP, ERA, 4)], 5, (), id="it never goes back"),
+        pytest.param([Advance(GROUP, LATER, 5)], 0, (), id="of another incarnation"),
+        pytest.param([take(1, through=1), Restart(GROUP, LATER)], 0, (), id="the relay counts anew"),
+        pytest.param([take(3), Restart(GROUP, LATER)], 0, (), id="it counts anew behind a hole"),
+        pytest.param([Advance(GROUP, ERA, 5), Restart(GROUP, LATER, 5)], 5, (), id="it only names what it had not"),
+        pytest.param([Restart(GROUP, LATER), take(4)], 0, (), id="a blob of before"),
+    ],
+)
+def test_where_the_host_stands(commands, through, above):
+    state, reply = carry(*commands)
+    position = state.positions[GROUP]
+    assert (position.through, position.above, reply) == (through, above, through)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        pytest.param(take(3), id="taken behind a hole"),
+        pytest.param(Restart(GROUP, ERA), id="the same incarnation"),
+        pytest.param(Advance(GROUP, ERA, 0), id="no further"),
+    ],
+)
+def test_what_says_nothing_new_is_not_recorded(again):
+    state, _ = carry(take(3))
+    assert machine.decide(state, again).events == ()
+
+
+def test_a_blob_taken_again_still_carries_the_frontier_along():
+    state, reply = carry(take(3), take(3, through=3))
+    assert (state.positions[GROUP].through, reply) == (3, 3)
+
+
+def test_a_taken_blob_is_seen_in_its_chain_and_comes_back_as_a_replay():
+    state, _ = carry(take(1, through=1))
+    view = state.positions[GROUP].chains[SENDER, b"chain-00"]
+    assert receive(view, link(1).chain, link(1).sealed_hash)[1] == (Replayed(),)
+
+
+@pytest.mark.req("S4-36")
+def test_the_chains_stay_when_the_relay_counts_anew_so_that_it_cannot_replay():
+    state, _ = carry(take(1, through=1), Restart(GROUP, LATER))
+    assert list(state.positions[GROUP].chains) == [(SENDER, b"chain-00")]
+
+
+def test_a_blob_of_an_earlier_incarnation_moves_its_chain_and_no_cursor():
+    state, _ = carry(Restart(GROUP, LATER), take(4, seq=1))
+    position = state.positions[GROUP]
+    assert (position.through, position.above, list(position.chains)) == (0, (), [(SENDER, b"chain-00")])
+
+
+def test_a_blob_without_a_chain_can_be_taken():
+    state, _ = carry(Take(GROUP, ERA, 1, None, 1))
+    assert (state.positions[GROUP].through, dict(state.positions[GROUP].chains)) == (1, {})
+
+
+def test_too_many_blobs_behind_a_hole_are_given_again_rather_than_remembered(monkeypatch):
+    monkeypatch.setattr(inbox, "MAX_ABOVE", 2)
+    state, _ = carry(take(3), take(4), take(5))
+    assert state.positions[GROUP].above == (4, 5)
+
+
+def test_groups_stand_apart():
+    other = b"h" * 32
+    state, _ = carry(take(1, through=1), Restart(other, ERA), Advance(other, ERA, 9))
+    assert (state.positions[GROUP].through, state.positions[other].through) == (1, 9)
+
+
+def test_its_state_comes_back_from_a_snapshot():
+    state, _ = carry(take(1, through=1), take(3))
+    assert decode(encode(state)) == state
+    assert machine.owed(state) == {}
+    assert InboxState().positions.get(GROUP, START) == START
