@@ -14,7 +14,7 @@ from ferryman.protocol.sync.outbox import Totals
 class Board:
     """relay_limit: the relay's max_blob_size, None before a WELCOME. client: the running client's path, or None.
 
-    changed: set, and replaced, whenever `client` changes.
+    closed: the runtime has ended. changed: set, and replaced, whenever `client` or `closed` changes.
     """
 
     status: ConnectionStatus = field(default_factory=Disconnected)
@@ -23,12 +23,18 @@ class Board:
     in_flight: int = 0
     relay_limit: int | None = None
     client: str | None = None
+    closed: bool = False
     changed: trio.Event = field(default_factory=trio.Event)
 
     def show_totals(self, totals: Totals) -> None:
         """Answers of the outbox may pass each other on their way: the one with more steps is newer."""
         if totals.steps >= self.totals.steps:
             self.totals = totals
+
+    def close(self) -> None:
+        """The runtime has ended: whoever waits for a client waits in vain."""
+        self.closed = True
+        self.show_client(None)
 
     def show_client(self, path: str | None) -> None:
         self.client = path

@@ -106,7 +106,7 @@ class Host(Generic[S]):
             return Line(envelope, None, self.state, None)
         decision = self.machine.decide(self.state, do.command)
         if isinstance(decision, Refused):
-            decision = Decision[Any](reply=decision, record=decision.record)
+            decision = Decision(reply=decision, record=decision.record)
         if not (decision.events or decision.rows or decision.record):
             return Line(envelope, decision.reply, self.state, None)
         state = self.state

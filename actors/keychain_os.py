@@ -65,7 +65,7 @@ class OsKeychain:
         """Raises KeychainUnavailable, KeychainDamaged."""
         try:
             text = self._backend.get_password(SERVICE, self._user(name))
-        except Exception as error:
+        except Exception as error:  # each backend has errors of its own; all of them mean that it does not answer
             raise _unavailable(error) from error
         if text is None:
             return None
@@ -77,7 +77,7 @@ class OsKeychain:
     def set(self, name: str, secret: bytes) -> None:
         try:
             self._backend.set_password(SERVICE, self._user(name), base64.b64encode(secret).decode())
-        except Exception as error:
+        except Exception as error:  # as above
             raise _unavailable(error) from error
 
     def delete(self, name: str) -> None:
@@ -85,7 +85,7 @@ class OsKeychain:
             return
         try:
             self._backend.delete_password(SERVICE, self._user(name))
-        except Exception as error:
+        except Exception as error:  # as above
             raise _unavailable(error) from error
 
     def _user(self, name: str) -> str:

@@ -34,9 +34,12 @@ from ferryman.actors.ports import Keychain, Ports
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger.errors import LedgerError
 from ferryman.protocol.ledger.record import Append, AppendOutcome, Recorded, StorageFull, TakeSnapshot
+from ferryman.protocol.ledger.snapshot import REMEMBER_SECONDS
 
 GROUP_RECORDS = 1_000
 """Above some hundred records a commit costs by the byte; more would only make the first of them wait."""
+HALVED_ABOVE = 64
+"""More than so many are written as two groups: while the second commits, the senders of the first already go on."""
 GROUP_BYTES = 8 * 1024 * 1024
 """A group of large records is cut here, so that a small one behind it does not wait for all of them."""
 CHECKPOINT_PAGES = 2_000
@@ -138,8 +141,10 @@ class _Writer:
         """Appends first: a replay asked for behind them must see them."""
         appends = [cast("Envelope[Record]", envelope) for envelope in batch if isinstance(envelope.msg, Record)]
         with trio.CancelScope(shield=True):  # from the first INSERT to the last reply
-            while appends:
-                appends = await self._write_group(appends)
+            half = (len(appends) + 1) // 2 if len(appends) > HALVED_ABOVE else len(appends)
+            for part in (appends[:half], appends[half:]):
+                while part:
+                    part = await self._write_group(part)
         for envelope in batch:
             match envelope.msg:
                 case Record():
@@ -201,9 +206,10 @@ class _Writer:
                 self._reason = f"{self._place.path}: the disk is full; the write-ahead log cannot be emptied"
 
     async def _replay(self, envelope: Envelope[Message], stream: str, start: int) -> None:
-        place, keys = self._place, self._store.keys
+        place, since = self._place, self._ports.clock.now() - REMEMBER_SECONDS
+        read = partial(replay, place.disk, place.path, self._store.keys, stream, start, since=since)
         try:
-            envelope.reply(await self._ports.threads.run(partial(replay, place.disk, place.path, keys, stream, start)))
+            envelope.reply(await self._ports.threads.run(read))
         except LedgerError as error:
             envelope.fail(RecoveryFailed(error.message, code=error.code))
 

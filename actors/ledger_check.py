@@ -31,8 +31,9 @@ SELECT r.seq, r.stream, r.version, r.command_id, r.command_hash, r.principal, r.
        r.chain, b.seq, b.bytes
 FROM record AS r LEFT JOIN body AS b ON b.seq = r.seq ORDER BY r.seq
 """
-_SNAPSHOT = """
-SELECT r.seq, b.bytes FROM record AS r JOIN body AS b ON b.seq = r.seq WHERE r.stream = ? AND r.version = ?
+_SNAPSHOTS = """
+SELECT r.seq, r.stream, b.bytes FROM record AS r JOIN body AS b ON b.seq = r.seq
+WHERE r.class = ? AND b.bytes IS NOT NULL ORDER BY r.seq
 """
 _REMEMBERED = "SELECT stream, command_id, command_hash, seq, version, recorded_at, reply FROM remembered"
 _snapshot = msgspec.msgpack.Decoder(Snapshot)
@@ -65,7 +66,7 @@ def check(connection: apsw.Connection, path: Path, segment: Segment, keys: Ledge
     try:
         emptied = _walk(connection, path, keys, head, watch)
         if not segment.archive and segment.base.seq > 0:
-            _require_memory(connection, path, segment, head)
+            _require_memory(connection, path, segment)
     except (apsw.Error, UnicodeDecodeError) as error:
         raise explain(path, _as_damage(error), record=head.seq + 1) from None
     if not segment.archive:  # what says why an archived body is empty may stand in a later segment
@@ -121,29 +122,30 @@ def _walk(connection: apsw.Connection, path: Path, keys: LedgerKeys, head: Head,
 
 def _require_known(path: Path, number: int, stream: str, body: bytes) -> None:
     try:
-        for name in body_names(body):
-            if not is_known(name):
-                raise LedgerUnknownType(
-                    f"{path}: record {number} (stream {stream}) is of type {name!r}, which this program does not know;"
-                    " start the version or the application that wrote it",
-                    record=number,
-                )
+        events, reply = split_body(body)
+        names = [name for name, _ in events if not is_known(name)]
+        if not is_known(reply[0]):
+            names.append(reply[0])
+        if events and events[0][0] == SNAPSHOT_NAME:
+            names += _unknown_inside(unpack_snapshot(events[0]))
     except RecordUnreadable as error:
         raise LedgerUnreadable(
             f"{path}: record {number} (stream {stream}) cannot be read: {error}; {RESTORE}", record=number
         ) from None
+    if names:
+        raise LedgerUnknownType(
+            f"{path}: record {number} (stream {stream}) is of type {names[0]!r}, which this program does not know;"
+            " start the version or the application that wrote it",
+            record=number,
+        )
 
 
-def body_names(body: bytes) -> list[str]:
-    """The type names in a body, those inside a snapshot too. Raises RecordUnreadable."""
-    events, reply = split_body(body)
-    names = [name for name, _ in events]
-    names.append(reply[0])
-    if SNAPSHOT_NAME in names:
-        inside = unpack_snapshot(events[0])
-        names += [name for name, _ in (*inside.events, *((inside.state,) if inside.state else ()))]
-        names += [command.reply[0] for command in inside.commands]
-    return names
+def _unknown_inside(snapshot: Snapshot) -> list[str]:
+    names = [name for name, _ in snapshot.events]
+    names += [command.reply[0] for command in snapshot.commands]
+    if snapshot.state is not None:
+        names.append(snapshot.state[0])
+    return [name for name in names if not is_known(name)]
 
 
 def unpack_snapshot(named: Named) -> Snapshot:
@@ -186,22 +188,21 @@ def require_anchor(path: Path, segment: Segment, anchor: Anchor | None, head: He
     )
 
 
-def _require_memory(connection: apsw.Connection, path: Path, segment: Segment, head: Head) -> None:
+def _require_memory(connection: apsw.Connection, path: Path, segment: Segment) -> None:
     """The commands of archived records stand in a table that no chain covers: it must say what the snapshots say."""
     execute = executor(connection)
     written = {(stream, bytes(known[0])): known for stream, *known in execute(_REMEMBERED)}
-    for stream, version in head.snapshots.items():
-        for seq, body in execute(_SNAPSHOT, (stream, version)):
-            for known in unpack_snapshot(split_body(body)[0][0]).commands:
-                if known.seq > segment.base.seq:
-                    continue
-                row = [known.command_id, known.command_hash, known.seq, known.version, known.recorded_at]
-                row.append(msgspec.msgpack.encode(known.reply))
-                if written.pop((stream, known.command_id), None) != row:
-                    raise LedgerBroken(
-                        f"{path}: record {seq} (snapshot of {stream}) knows a command that the file lost; {RESTORE}",
-                        record=seq,
-                    )
+    for seq, stream, body in execute(_SNAPSHOTS, (SNAPSHOT_CLASS,)):
+        for known in unpack_snapshot(split_body(body)[0][0]).commands:
+            if known.seq > segment.base.seq:
+                continue
+            row = [known.command_id, known.command_hash, known.seq, known.version, known.recorded_at]
+            row.append(msgspec.msgpack.encode(known.reply))
+            if written.pop((stream, known.command_id), None) != row:
+                raise LedgerBroken(
+                    f"{path}: record {seq} (snapshot of {stream}) knows a command that the file lost; {RESTORE}",
+                    record=seq,
+                )
     for stream, _ in written:
         raise LedgerBroken(f"{path}: it claims a command of {stream} that no snapshot knows; {RESTORE}")
 

@@ -7,14 +7,14 @@
 
 | step                                                      | a power cut just after it                        |
 |-----------------------------------------------------------|--------------------------------------------------|
-| a snapshot for each stream that needs a record before k+1 | replays start there; compact again               |
+| a snapshot for each stream with records before k+1        | replays start there; compact again               |
 | the anchor                                                | the same                                         |
 | the archive in one transaction, and a check of it         | the records are in both files; compact again     |
 | records, bodies, values out of the ledger in another      | done, but for the file's size                    |
 | VACUUM                                                    | done                                             |
 
 A snapshot made here carries the stream's events instead of folding them: no machine is at hand. A stream with more
-than `CARRY_RECORDS` of them waits for a snapshot by its own actor, and what it needs stays.
+than `CARRY_RECORDS` of them waits for a snapshot by its own actor, and all of it stays.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ from ferryman.protocol.ledger.snapshot import SNAPSHOT_CLASS, Snapshot
 CARRY_RECORDS = 1_000
 """A snapshot that carries more records than this is hardly shorter than they are."""
 
-_NEEDED = "SELECT min(seq), count(*), sum(class <> ?) FROM record WHERE stream = ? AND version >= ?"
+_WEIGHT = "SELECT min(seq), sum(class <> ? AND version >= ?) FROM record WHERE stream = ?"
 _BODIES = """
 SELECT r.class, b.bytes FROM record AS r JOIN body AS b ON b.seq = r.seq
 WHERE r.stream = ? AND r.version >= ? ORDER BY r.version
 """
+_SNAPSHOTS = "SELECT r.stream, b.bytes FROM record AS r JOIN body AS b ON b.seq = r.seq WHERE r.class = ? AND r.seq > ?"
 _MOVED = {
     "record": "SELECT * FROM record WHERE seq <= ?",
     "body": "SELECT * FROM body WHERE seq <= ?",
@@ -71,13 +72,13 @@ def compact(place: Place, opened: OpenLedger, now: int) -> Compacted | None:
     execute = executor(connection)
     with explained(place.path):
         base = store.segment.base
-        needed, waiting = _plan(execute, store)
-        last = min([first - 1 for first in waiting.values()], default=store.head.seq)
+        oldest, waiting = _plan(execute, store)
+        last = min([oldest[stream] - 1 for stream in waiting], default=store.head.seq)
         moving = execute("SELECT count(*) FROM record WHERE seq <= ? AND class <> ?", (last, SNAPSHOT_CLASS)).fetchone()
         if moving is None or moving[0] == 0:
             return None
         store.begin()
-        for stream, first in needed.items():
+        for stream, first in oldest.items():
             if first <= last:
                 store.write_snapshot(stream, _carry(execute, store, stream, now), now)
         store.commit()
@@ -87,21 +88,20 @@ def compact(place: Place, opened: OpenLedger, now: int) -> Compacted | None:
         archive = place.path.with_name(f"{place.path.name}.{base.seq + 1}-{last}")
         _write_archive(place, archive, execute, base, end, store.keys)
         _cut_off(connection, execute, store, end)
-        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        store.checkpoint(empty=True)
     return Compacted(archive, base.seq + 1, last, tuple(waiting))
 
 
-def _plan(execute: Execute, store: LedgerStore) -> tuple[dict[str, int], dict[str, int]]:
-    """(the first record that each stream's replay needs, the same of those that cannot be carried over)."""
-    needed: dict[str, int] = {}
-    waiting: dict[str, int] = {}
+def _plan(execute: Execute, store: LedgerStore) -> tuple[dict[str, int], list[str]]:
+    """(each stream's oldest record here, the streams that wait)."""
+    oldest: dict[str, int] = {}
+    waiting: list[str] = []
     for stream in store.head.versions:
-        start = store.replay_start(stream)
-        [(first, _, events)] = execute(_NEEDED, (SNAPSHOT_CLASS, stream, start)).fetchall()
-        needed[stream] = first
+        [(first, events)] = execute(_WEIGHT, (SNAPSHOT_CLASS, store.replay_start(stream), stream)).fetchall()
+        oldest[stream] = first
         if events > CARRY_RECORDS:
-            waiting[stream] = first
-    return needed, waiting
+            waiting.append(stream)
+    return oldest, waiting
 
 
 def _carry(execute: Execute, store: LedgerStore, stream: str, now: int) -> Snapshot:
@@ -133,7 +133,7 @@ def _write_archive(place: Place, path: Path, execute: Execute, base: Anchor, end
             for row in execute(rows, (end.seq,)):
                 put(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - names of _MOVED
         put("COMMIT")
-    with contextlib.closing(look(place.disk, path)) as archive:
+    with look(place.disk, path) as archive:
         head = check(archive, path, read_segment(archive, path), keys)
     if head.anchor(base.ledger_id) != end:
         raise LedgerBroken(f"{path}: the archive is not what the ledger holds; the ledger was left as it was")
@@ -143,23 +143,13 @@ def _cut_off(connection: apsw.Connection, execute: Execute, store: LedgerStore, 
     mac = Chain(store.keys.chain).base(end.ledger_id, end.seq, end.chain)
     execute("BEGIN IMMEDIATE")
     try:
-        for stream, version in store.head.snapshots.items():
-            execute("DELETE FROM remembered WHERE stream = ?", (stream,))
-            for _, body in execute(_BODIES + " LIMIT 1", (stream, version)).fetchall():
-                for known in unpack_snapshot(split_body(body)[0][0]).commands:
-                    if known.seq <= end.seq:
-                        execute(
-                            "INSERT INTO remembered VALUES (?, ?, ?, ?, ?, ?, ?)",
-                            (
-                                stream,
-                                known.command_id,
-                                known.command_hash,
-                                known.seq,
-                                known.version,
-                                known.recorded_at,
-                                msgspec.msgpack.encode(known.reply),
-                            ),
-                        )
+        execute("DELETE FROM remembered")
+        for stream, body in execute(_SNAPSHOTS, (SNAPSHOT_CLASS, end.seq)).fetchall():
+            for known in unpack_snapshot(split_body(body)[0][0]).commands:
+                if known.seq <= end.seq:
+                    reply = msgspec.msgpack.encode(known.reply)
+                    row = (known.command_id, known.command_hash, known.seq, known.version, known.recorded_at, reply)
+                    execute("INSERT INTO remembered VALUES (?, ?, ?, ?, ?, ?, ?)", (stream, *row))
         execute("DELETE FROM body WHERE seq <= ?", (end.seq,))
         execute("DELETE FROM record WHERE seq <= ?", (end.seq,))
         execute("DELETE FROM payload_use WHERE seq <= ?", (end.seq,))

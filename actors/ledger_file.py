@@ -3,7 +3,7 @@
 | connection  | for                                    | sees to it that                                        |
 |-------------|----------------------------------------|--------------------------------------------------------|
 | connect     | the one writer                         | EXTRA before WAL, no checkpoint but ours, foreign keys |
-| look        | reading before anybody trusts the file | no trace: no WAL index, no checkpoint when it closes   |
+| look        | reading before anybody trusts the file | no trace: no WAL, no WAL index, no checkpoint          |
 | open_reader | queries beside the writer              | nothing can be written through it                      |
 
 `synchronous=EXTRA` stands before the switch to WAL: in the other order the deleted rollback journal can come back
@@ -82,6 +82,7 @@ def connect(disk: Disk, path: Path) -> apsw.Connection:
     """The writer's connection. Raises apsw.Error, LedgerUnwritable."""
     connection = disk.connect(path)
     try:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)  # only a clean close tidies up
         connection.set_busy_timeout(0)  # there is no other writer to wait for
         pragma(connection, "synchronous", "extra")
         if pragma(connection, "journal_mode", "wal") != "wal":
@@ -97,14 +98,21 @@ def connect(disk: Disk, path: Path) -> apsw.Connection:
     return connection
 
 
-def look(disk: Disk, path: Path) -> apsw.Connection:
-    """A connection that reads and leaves no trace: no WAL index beside the file, no checkpoint when it closes."""
-    connection = disk.connect(path)
-    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    pragma(connection, "locking_mode", "exclusive")
-    pragma(connection, "query_only", True)
-    pragma(connection, "cache_size", -CACHE_KIB)
-    return connection
+@contextlib.contextmanager
+def look(disk: Disk, path: Path) -> Generator[apsw.Connection]:
+    """A connection that reads and leaves no trace: no WAL index, no checkpoint, no empty WAL where there was none."""
+    wal = path.with_name(f"{path.name}-wal")
+    had_wal = disk.exists(wal)
+    try:
+        with contextlib.closing(disk.connect(path)) as connection:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            pragma(connection, "locking_mode", "exclusive")
+            pragma(connection, "query_only", True)
+            pragma(connection, "cache_size", -CACHE_KIB)
+            yield connection
+    finally:
+        if not had_wal and disk.exists(wal):
+            disk.remove(wal)
 
 
 def open_reader(disk: Disk, path: Path) -> apsw.Connection:
@@ -125,7 +133,8 @@ def extend_wal(connection: apsw.Connection, byte_count: int) -> None:
     try:
         execute("INSERT INTO body VALUES (-1, zeroblob(?))", (byte_count + 2 * _SPILL_PAGES * PAGE_BYTES,))
     finally:
-        execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk takes it back by itself
+            execute("ROLLBACK")
         pragma(connection, "cache_size", before)
 
 
@@ -138,27 +147,27 @@ def explain(path: Path, error: Exception, *, record: int | None = None) -> Ledge
     at = str(path) if record is None else f"{path}: record {record}"
     match error:
         case apsw.NotADBError():
-            return LedgerUnreadable(f"{at}: this is no Ferryman ledger (or its first page is damaged); {RESTORE}")
+            return LedgerUnreadable(f"{path}: this is no Ferryman ledger (or its first page is damaged); {RESTORE}")
         case apsw.CorruptError():
             return LedgerBroken(f"{at}: the file is damaged or cut short ({error}); {RESTORE}", record=record)
         case apsw.FullError():
-            return LedgerUnwritable(f"{at}: the disk is full; make room and start again")
+            return LedgerUnwritable(f"{path}: the disk is full; make room and start again")
         case apsw.BusyError() | apsw.LockedError():
-            return LedgerInUse(f"{at}: another process has it open; end that process first")
+            return LedgerInUse(f"{path}: another process has it open; end that process first")
         case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | PermissionError():
-            return LedgerUnwritable(f"{at}: cannot be opened for writing; make the file and its directory writable")
+            return LedgerUnwritable(f"{path}: cannot be opened for writing; make the file and its directory writable")
         case OSError():
-            return LedgerUnwritable(f"{at}: {error.strerror or error}; make the file and its directory writable")
+            return LedgerUnwritable(f"{path}: {error.strerror or error}; make the file and its directory writable")
         case _:
             return LedgerBroken(f"{at}: {error}; {RESTORE}", record=record)
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Generator[None]:
+def explained(path: Path, *, record: int | None = None) -> Generator[None]:
     """What SQLite or the system say becomes a LedgerError; a failed fsync becomes a FatalStorageError."""
     try:
         yield
     except (apsw.Error, OSError) as error:
         if is_fsync_failure(error):
             raise FatalStorageError(f"{path}: fsync failed: {error}") from error
-        raise explain(path, error) from error
+        raise explain(path, error, record=record) from error

@@ -9,10 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from ferryman.actors.ledger_file import Execute
-from ferryman.actors.ports import Entropy
-from ferryman.protocol.crypto.ledger_seal import NONCE_BYTES, LedgerKeys, mask_hash, open_secret, seal_secret
-from ferryman.protocol.errors import LocalProtocolError
-from ferryman.protocol.ledger.codec import BodyCodec, Named, split_body
+from ferryman.actors.ledger_stream import StreamSeal
+from ferryman.protocol.ledger.codec import Named, split_body
 from ferryman.protocol.ledger.errors import RecordUnreadable
 from ferryman.protocol.ledger.payload import lower
 from ferryman.protocol.ledger.record import CommandMismatch, Repeated
@@ -34,9 +32,8 @@ FROM remembered WHERE stream = ? AND recorded_at >= ? ORDER BY seq
 class CommandIndex:
     """Looks commands up over the writer's connection, what is staged included."""
 
-    def __init__(self, execute: Execute, keys: LedgerKeys) -> None:
+    def __init__(self, execute: Execute) -> None:
         self._execute = execute
-        self._keys = keys
         self._remembering = dict(execute("SELECT DISTINCT stream, NULL FROM remembered"))
 
     def is_remembering(self, stream: str) -> bool:
@@ -44,7 +41,7 @@ class CommandIndex:
         return stream in self._remembering
 
     def find(
-        self, codec: BodyCodec, stream: str, command_id: bytes, command_hash: bytes
+        self, seal: StreamSeal, stream: str, command_id: bytes, command_hash: bytes
     ) -> Repeated | CommandMismatch | None:
         """What is recorded under the id."""
         found = self._execute(_FIND, (stream, command_id)).fetchone()
@@ -57,9 +54,9 @@ class CommandIndex:
                 return None
             seq, version, masked, packed = found
             reply = unpack_reply(lower(packed, self._payload))
-        if mask_hash(self._keys, stream, command_id, masked) != command_hash:
+        if seal.mask(command_id, masked) != command_hash:
             return CommandMismatch(stream, command_id)
-        return Repeated(seq, version, None if reply is None else codec.decode_one(reply))
+        return Repeated(seq, version, None if reply is None else seal.codec.decode_one(reply))
 
     def commands(self, stream: str, now: int) -> list[RememberedCommand]:
         """The commands of the stream that are younger than 30 days, in the order in which they were recorded."""
@@ -99,14 +96,3 @@ def unpack_reply(packed: bytes) -> Named:
 
 
 _reply: msgspec.msgpack.Decoder[Named] = msgspec.msgpack.Decoder(Named)
-
-
-def make_codec(keys: LedgerKeys, stream: str, entropy: Entropy | None) -> BodyCodec:
-    """The codec of one stream. Without entropy it only reads."""
-
-    def seal(secret: bytes) -> bytes:
-        if entropy is None:
-            raise LocalProtocolError("a reader seals nothing")
-        return seal_secret(keys, stream, secret, entropy.random_bytes(NONCE_BYTES))
-
-    return BodyCodec(seal, lambda sealed: open_secret(keys, stream, sealed))

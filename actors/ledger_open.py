@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
@@ -23,6 +24,7 @@ from ferryman.actors.ledger_file import WAL_BYTES, Place, connect, executor, exp
 from ferryman.actors.ledger_migrate import migrate
 from ferryman.actors.ledger_segment import Segment, is_empty, read_segment, require_key, write_segment
 from ferryman.actors.ledger_store import LedgerStore
+from ferryman.actors.ports import Disk
 from ferryman.protocol.crypto.ledger_seal import LEDGER_ID_BYTES, MASTER_KEY_BYTES, LedgerKeys
 from ferryman.protocol.ledger.anchor import ANCHOR_RECORDS, Anchor, parse_anchor
 from ferryman.protocol.ledger.errors import (
@@ -69,12 +71,16 @@ class OpenLedger:
 
     def close(self, *, clean: bool) -> None:
         """`clean`: nothing failed, so the end of the ledger is worth an anchor."""
+        tidy = False
         try:
             self.store.rollback()
             if clean:
+                with contextlib.suppress(apsw.FullError):  # what is in the log is durable there
+                    self.store.checkpoint(empty=True)
+                    tidy = True
                 self.write_anchor()
         finally:
-            self.store.close()
+            self.store.close(clean=tidy)
             self._unlock()
 
 
@@ -92,7 +98,7 @@ def open_ledger(
     now: UNIX seconds, for what is recorded on the way. anchored: see `inspect`. create: False wants one to be there.
     """
     with contextlib.ExitStack() as on_failure:
-        unlock = lock(place)
+        unlock = lock(place.disk, place.path)
         on_failure.callback(unlock)
         checked = inspect(place, anchored=anchored)
         if checked is None and not create:
@@ -111,7 +117,7 @@ def open_ledger(
             migrate(place, connection, store, now)
             _create_tables(connection, store, tables)
             with contextlib.suppress(apsw.FullError):  # it can be read; appends will say that there is no room
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                store.checkpoint(empty=True)
                 extend_wal(connection, wal_bytes)
         opened = OpenLedger(place, store, unlock)
         if place.keychain.get(ANCHOR) is None:
@@ -139,12 +145,12 @@ def accept_rollback(place: Place, now: int) -> int:
         opened.close(clean=clean)
 
 
-def lock(place: Place) -> Callable[[], None]:
+def lock(disk: Disk, path: Path) -> Callable[[], None]:
     """Keep every other process out. Raises LedgerInUse, LedgerUnwritable."""
-    with explained(place.path):
-        unlock = place.disk.lock(place.path.with_name(f"{place.path.name}.lock"))
+    with explained(path):
+        unlock = disk.lock(path.with_name(f"{path.name}.lock"))
     if unlock is None:
-        raise LedgerInUse(f"{place.path}: another process has this ledger open; end that process first")
+        raise LedgerInUse(f"{path}: another process has this ledger open; end that process first")
     return unlock
 
 
@@ -154,11 +160,10 @@ def inspect(place: Place, *, anchored: bool = True) -> Checked | None:
     anchored: False lets a ledger pass that the key store has seen longer, or other.
     """
     anchor = read_anchor(place)
-    with explained(place.path):
+    with explained(place.path, record=1):  # before the first is read
         if not place.disk.exists(place.path):
             return _none_yet(place, anchor if anchored else None)
-        connection = look(place.disk, place.path)
-        with contextlib.closing(connection):
+        with look(place.disk, place.path) as connection:
             if is_empty(connection):
                 return _none_yet(place, anchor if anchored else None)
             segment = read_segment(connection, place.path)
@@ -209,7 +214,7 @@ def _create_tables(connection: apsw.Connection, store: LedgerStore, tables: Sequ
     execute("BEGIN IMMEDIATE")
     try:
         store.gate.create(store.path, tables)
-    except BaseException:
-        execute("ROLLBACK")
-        raise
-    execute("COMMIT")
+        execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            execute("ROLLBACK")

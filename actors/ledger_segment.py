@@ -95,7 +95,7 @@ def read_segment(connection: apsw.Connection, path: Path) -> Segment:
             )
         rows = executor(connection)(_SEGMENT).fetchall()
     except apsw.Error as error:
-        raise explain(path, error) from None
+        raise explain(path, error, record=1) from None
     if len(rows) != 1:
         raise LedgerBroken(f"{path}: it does not say which ledger it is; {RESTORE}")
     [(ledger_id, archive, seq, chain, mac)] = rows

@@ -7,7 +7,6 @@ bytes 0x...      a secret "(sealed)"      a large value "(204800 bytes, hash 0x.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ FROM record AS r JOIN body AS b ON b.seq = r.seq WHERE ?1 IS NULL OR r.stream = 
 
 def json_lines(place: Place, stream: str | None) -> Iterator[str]:
     """One line a record. The ledger is locked and checked. Raises LedgerError."""
-    with explained(place.path), contextlib.closing(look(place.disk, place.path)) as connection:
+    with explained(place.path), look(place.disk, place.path) as connection:
         execute = executor(connection)
         for seq, name, version, command_id, principal, kind, at, body in execute(_RECORDS, (stream,)):
             record: dict[str, Any] = {

@@ -22,19 +22,18 @@ import apsw
 
 from ferryman.actors.ledger_check import Head
 from ferryman.actors.ledger_file import FatalStorageError, executor, is_fsync_failure
-from ferryman.actors.ledger_index import CommandIndex, make_codec
+from ferryman.actors.ledger_index import CommandIndex
 from ferryman.actors.ledger_rows import RowGate, constraint_name
 from ferryman.actors.ledger_segment import Segment
+from ferryman.actors.ledger_stream import StreamSeal, make_stream_seal
 from ferryman.actors.ports import Entropy
-from ferryman.protocol.crypto.ledger_seal import LedgerKeys, mask_hash
+from ferryman.protocol.crypto.ledger_seal import LedgerKeys
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger.anchor import Anchor
 from ferryman.protocol.ledger.chain import Chain, body_hash
-from ferryman.protocol.ledger.codec import BodyCodec
 from ferryman.protocol.ledger.payload import hashes, lift
 from ferryman.protocol.ledger.record import Append, Appended, CommandMismatch, Conflict, Repeated, TakeSnapshot
 from ferryman.protocol.ledger.snapshot import (
-    REMEMBER_SECONDS,
     SNAPSHOT_CLASS,
     RememberedCommand,
     Snapshot,
@@ -47,8 +46,8 @@ MAX_RECORD_BYTES = 64 * 1024 * 1024
 """A body above this is a mistake, not a record: SQLite would take it, and every replay would carry it for ever."""
 LIGHT_BYTES = 64 * 1024
 """What the loop can encode and insert in well under a millisecond."""
-CODECS_KEPT = 1_000
-"""Streams come and go; making a codec again costs less than keeping one for each that ever was."""
+SEALS_KEPT = 1_000
+"""Streams come and go; making a seal again costs less than keeping one for each that ever was."""
 MAX_NAME_BYTES = 1_024
 _INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_BODY = "INSERT INTO body VALUES (?, ?)"
@@ -70,13 +69,13 @@ class LedgerStore:
         self._execute = executor(connection)
         self._entropy = entropy
         self._link = Chain(keys.chain).link
-        self._codecs: dict[str, BodyCodec] = {}
+        self._seals: dict[str, StreamSeal] = {}
         self.head = head  # what is committed
         self.staged_bytes = 0
         self._seq, self._chain = head.seq, head.chain  # what is staged on top of it
         self._versions: dict[str, int] = {}
         self._snapshots: dict[str, int] = {}
-        self._index = CommandIndex(self._execute, keys)
+        self._index = CommandIndex(self._execute)
         connection.set_wal_hook(self._committed_to_wal)
 
     # --- reading what is committed
@@ -98,13 +97,13 @@ class LedgerStore:
         """What a snapshot taken now would remember."""
         return self._index.commands(stream, now)
 
-    def codec(self, stream: str) -> BodyCodec:
-        codec = self._codecs.get(stream)
-        if codec is None:
-            if len(self._codecs) >= CODECS_KEPT:
-                self._codecs.clear()
-            codec = self._codecs[stream] = make_codec(self.keys, stream, self._entropy)
-        return codec
+    def seal(self, stream: str) -> StreamSeal:
+        seal = self._seals.get(stream)
+        if seal is None:
+            if len(self._seals) >= SEALS_KEPT:
+                self._seals.clear()
+            seal = self._seals[stream] = make_stream_seal(self.keys, stream, self._entropy)
+        return seal
 
     # --- one group
 
@@ -128,10 +127,11 @@ class LedgerStore:
                 return Conflict("version")
         if entry.fence is not None and self._is_fenced_off(*entry.fence):
             return self._known(entry) or Conflict("fence")
-        body = self.codec(entry.stream).encode(entry.events, entry.reply)
+        seal = self.seal(entry.stream)
+        body = seal.codec.encode(entry.events, entry.reply)
         if len(body) > LIGHT_BYTES and not heavy:
             return None
-        masked = mask_hash(self.keys, entry.stream, entry.command_id, entry.command_hash)
+        masked = seal.mask(entry.command_id, entry.command_hash)
         return self._write(entry, masked, body, now)
 
     def commit(self) -> None:
@@ -160,17 +160,24 @@ class LedgerStore:
         self._snapshots = {}
         self.staged_bytes = 0
 
-    def checkpoint(self) -> None:
-        """Move the WAL's pages into the file. Raises FatalStorageError, apsw.FullError."""
+    def checkpoint(self, *, empty: bool = False) -> None:
+        """Move the WAL's pages into the file; `empty` cuts the WAL too. Raises FatalStorageError, apsw.FullError."""
         try:
-            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.connection.wal_checkpoint(
+                mode=apsw.SQLITE_CHECKPOINT_TRUNCATE if empty else apsw.SQLITE_CHECKPOINT_PASSIVE
+            )
             self.wal_pages = 0
+        except apsw.BusyError:
+            return  # somebody still reads from the log; the next checkpoint goes further
         except apsw.Error as error:
             if is_fsync_failure(error):
                 raise FatalStorageError(f"{self.path}: fsync failed: {error}") from error
             raise
 
-    def close(self) -> None:
+    def close(self, *, clean: bool) -> None:
+        """A clean close leaves one file. SQLite tidies up when it closes, and says nothing of a sync that fails there:
+        so the work is done before, and after a failure nothing is tidied."""
+        self.connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, int(not clean))
         self.connection.close()
 
     # --- writing
@@ -228,26 +235,23 @@ class LedgerStore:
     def _stage_snapshot(self, entry: TakeSnapshot, now: int) -> Answer:
         if entry.expected_version != self.version(entry.stream):
             return Conflict("version")
-        state = self.codec(entry.stream).encode_one(entry.state)
-        return self.write_snapshot(entry.stream, Snapshot(state, [], self._index.commands(entry.stream, now)), now)
+        state = self.seal(entry.stream).codec.encode_one(entry.state)
+        return self.write_snapshot(entry.stream, Snapshot(state, [], []), now)
 
     def write_snapshot(self, stream: str, snapshot: Snapshot, now: int) -> Answer:
         """Record a snapshot whose parts are packed already."""
         version = self.version(stream)
         entry = Append(stream, version, own_id(version), bytes(32), record_class=SNAPSHOT_CLASS)
-        body = self.codec(stream).encode((snapshot,), None)
+        body = self.seal(stream).codec.encode((snapshot,), None)
         answer = self._write(entry, entry.command_hash, body, now)
         if isinstance(answer, Appended):
             self._snapshots[stream] = answer.version
-            self._execute(
-                "DELETE FROM remembered WHERE stream = ? AND recorded_at < ?", (stream, now - REMEMBER_SECONDS)
-            )
         return answer
 
     # --- what may stand against it
 
     def _known(self, entry: Append) -> Repeated | CommandMismatch | None:
-        return self._index.find(self.codec(entry.stream), entry.stream, entry.command_id, entry.command_hash)
+        return self._index.find(self.seal(entry.stream), entry.stream, entry.command_id, entry.command_hash)
 
     def _is_fenced_off(self, name: str, token: int) -> bool:
         found = self._execute("SELECT token FROM fence WHERE name = ?", (name,)).fetchone()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 from ferryman.actors.ledger_file import RESTORE, Execute, Place, executor, explained, look
@@ -16,7 +15,7 @@ _MARKED = "SELECT seq, bytes FROM body WHERE bytes IS NOT NULL AND length(bytes)
 def check_deeply(place: Place, checked: Checked) -> None:
     """After `inspect`. Raises LedgerBroken for the first record or page that is wrong."""
     path = place.path
-    with explained(path), contextlib.closing(look(place.disk, path)) as connection:
+    with explained(path), look(place.disk, path) as connection:
         execute = executor(connection)
         _check_values(execute, path)
         for (said,) in execute("PRAGMA integrity_check(1)"):

@@ -3,7 +3,7 @@
     NextBlob(reader 1) ... waits, gets a blob, takes it, asks again ...
     NextBlob(reader 2) --> reader 1, if it waits, gets Superseded; reader 2 begins with the first blob not taken
 
-A blob is judged once (its place in its sender's chain); one that is handed out a second time is not a replay.
+A blob is opened and judged once (its place in its sender's chain), in cursor order, whether anybody waits or not.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ReaderDesk:
         self._max_blob_size = max_blob_size
         self._chains: Chains = {}
         self._tally = Tally()
-        self._judged: dict[int, Handed] = {}
+        self._opened: dict[int, Handed] = {}
         self._reader: int | None = None
         self._envelope: Envelope[Any] | None = None
         self._tickets: dict[int, Ticket] = {}
@@ -77,31 +77,26 @@ class ReaderDesk:
         self._reader = reader
         return new
 
-    def hand(self, handed: Handed) -> None:
+    def hand(self, cursor: int) -> None:
+        """Give the one who waits the opened blob at this cursor."""
         envelope, self._envelope = self._envelope, None
         if envelope is not None:
-            envelope.reply(handed)
+            envelope.reply(self._opened[cursor])
 
-    def open(
-        self, entry: BlobEntry, incarnation: bytes, now: float
-    ) -> tuple[Handed | None, tuple[SyncEvent, ...]]:
-        """What the host gets of this blob, None for nothing, and what it hears."""
-        known = self._judged.get(entry.cursor)
-        if known is not None and known.incarnation == incarnation:
-            return known, ()
+    def open(self, entry: BlobEntry, incarnation: bytes, now: float) -> tuple[bool, tuple[SyncEvent, ...]]:
+        """Whether there is something for the host in this blob, and what it hears."""
         outcome, self._chains, told = open_entry(
             entry, keys=self._opener.keys, chains=self._chains, max_blob_size=self._max_blob_size
         )
         if isinstance(outcome, Given):
-            handed = show(entry, outcome, incarnation)
-            self._judged[entry.cursor] = handed
-            return handed, told
+            self._opened[entry.cursor] = show(entry, outcome, incarnation)
+            return True, told
         if outcome.unreadable:
             self._tally, told = self._tally.count(entry.sender_id, now)
-        return None, told
+        return False, told
 
     def taken(self, cursor: int) -> None:
-        self._judged.pop(cursor, None)
+        self._opened.pop(cursor, None)
 
     def due(self, now: float) -> tuple[SyncEvent, ...]:
         """Counts of unreadable blobs whose minute is over."""

@@ -2,8 +2,9 @@
 
     record(command_id, command, done) ... --> post, post, post --> wait, wait, wait --> done(reply)
 
-ActorCrashed says that the outcome is unknown: the same command under the same id is asked again, and the ledger gives
-the first reply if it had happened. A full disk is waited out.
+ActorCrashed, and ActorStopped of an actor that is restarted with others, say that the outcome is unknown: the same
+command under the same id is asked again, and the ledger gives the first reply if it had happened. A full disk is
+waited out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import trio
 
-from ferryman.actors.core.errors import ActorCrashed
+from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.durable import Do, Look
 from ferryman.protocol.machine import Command, Refused
@@ -55,14 +56,10 @@ class Recorder:
                 for job, pending in zip(batch, answers, strict=True):
                     try:
                         answer = await pending.wait()
-                    except ActorCrashed:
-                        answer = None
-                        await trio.sleep(AGAIN_SECONDS)
-                        answer = await insist(self._target, job.command_id, job.command)
-                    else:
-                        if is_full(answer):
-                            answer = await insist(self._target, job.command_id, job.command)
-                    job.done(answer)
+                        known = not is_full(answer)
+                    except (ActorCrashed, ActorStopped):
+                        answer, known = None, False
+                    job.done(answer if known else await insist(self._target, job.command_id, job.command))
 
 
 def is_full(answer: object) -> bool:
@@ -76,8 +73,8 @@ async def insist(
     while True:
         try:
             answer = await target.ask(Do(command_id, command))
-        except ActorCrashed:
-            await trio.sleep(AGAIN_SECONDS)
+        except (ActorCrashed, ActorStopped):
+            await come_back(target)
             continue
         if not (full_disk_waits and is_full(answer)):
             return answer
@@ -89,5 +86,12 @@ async def look(target: Ref[Any]) -> Any:
     while True:
         try:
             return await target.ask(Look())
-        except ActorCrashed:
-            await trio.sleep(AGAIN_SECONDS)
+        except (ActorCrashed, ActorStopped):
+            await come_back(target)
+
+
+async def come_back(target: Ref[Any]) -> None:
+    """Give an actor that is being restarted a moment. Raises ActorStopped when it has ended for good."""
+    if target.address.mailbox.closed:
+        raise ActorStopped(target.path)
+    await trio.sleep(AGAIN_SECONDS)

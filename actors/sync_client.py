@@ -11,7 +11,6 @@ this incarnation. It keeps nothing over a restart: inbox, outbox and group are r
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, assert_never
 
@@ -35,16 +34,16 @@ from ferryman.actors.sync_messages import (
     TakeBlob,
     UseRelay,
 )
+from ferryman.actors.timers import Timers
 from ferryman.protocol.machine import Refused
 from ferryman.protocol.relay.messages import PullResponse
 from ferryman.protocol.sync import backoff, client, effects, happenings
 from ferryman.protocol.sync.errors import Offline
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Error, StatusChanged
+from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Disconnected, Error, StatusChanged
 from ferryman.protocol.sync.group import Pin
 from ferryman.protocol.sync.inbox import START, Advance, InboxState, Restart, Take
 from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.outbox import Acknowledge, OutboxState, Reject, Totals
-from ferryman.protocol.sync.session import Offline as OfflinePhase
 from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
 from ferryman.protocol.sync.shelf import Shelf
 
@@ -78,7 +77,8 @@ class SyncClient:
         self._line = RelayLine(ctx, world, self._group, self.feed)
         self._desk = ReaderDesk(world, world.settings.max_blob_size)
         self._parcels = OutboxReader(world, self._line, self._outbox)
-        self._timers: dict[TimerName, trio.CancelScope] = {}
+        self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
+        self._sealed = trio.Event()
         self._looking = False
         self._look_again = False
 
@@ -93,6 +93,7 @@ class SyncClient:
         world.board.last_cursor = position.through
         for task in (self._pins, self._settled, self._taken, self._parcels):
             ctx.tasks.start_soon(task.run)
+        ctx.tasks.start_soon(self._open_blobs)
         world.board.show_client(ctx.path)
         try:
             self.feed(happenings.Begin())
@@ -103,7 +104,8 @@ class SyncClient:
                 await self._line.idle()
         finally:
             world.board.show_client(None)
-            self._show_status(client.status(replace(self._session, phase=OfflinePhase("the client stopped"))))
+            if not isinstance(world.board.status, Disconnected):
+                self._show_status(Disconnected("the sync client stopped"))
 
     def _handle(self, envelope: Envelope[ClientMessage]) -> None:
         message = envelope.msg
@@ -145,6 +147,8 @@ class SyncClient:
         if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
             board.relay_limit = self._session.phase.max_blob_size
+        if self._session.intake.next_sealed is not None:
+            self._sealed.set()
         self._serve()
 
     def _perform(self, effect: effects.Effect) -> None:
@@ -165,12 +169,12 @@ class SyncClient:
                 for event in self._desk.due(trio.current_time()):
                     world.hub.publish(event)
             case effects.SetTimer(name, seconds):
-                self._set_timer(name, seconds)
+                self._timers.set(name, seconds)
             case effects.StopTimer(name):
-                self._stop_timer(name)
+                self._timers.stop(name)
             case effects.BackOff(attempt):
                 first, most = world.settings.reconnect_delay, world.settings.max_reconnect_delay
-                self._set_timer("retry", backoff.delay_seconds(attempt, self._ctx.rng, first=first, most=most))
+                self._timers.set("retry", backoff.delay_seconds(attempt, self._ctx.rng, first=first, most=most))
             case effects.Tell(StatusChanged(status)):
                 self._show_status(status)
             case effects.Tell(event):
@@ -211,20 +215,28 @@ class SyncClient:
     # --- the host's side
 
     def _serve(self) -> None:
-        """Give the waiting reader its next blob, passing over what is not for it."""
+        """Give the waiting reader its next blob."""
         while self._desk.waiting and (entry := self._session.intake.next_blob) is not None:
-            now = trio.current_time()
-            handed, told = self._desk.open(entry, self._session.incarnation, now)
-            for event in told:
-                self._world.hub.publish(event)
-            if handed is None:
-                happened: happenings.Input = happenings.HostTook(entry.cursor)
-            else:
-                happened = happenings.HostGot(entry.cursor)
-                self._desk.hand(handed)
-            self._session, wanted = client.step(self._session, happened, now)
+            self._desk.hand(entry.cursor)
+            got = happenings.HostGot(entry.cursor)
+            self._session, wanted = client.step(self._session, got, trio.current_time())
             for effect in wanted:
                 self._perform(effect)
+
+    async def _open_blobs(self) -> None:
+        """Open what came, one by one, so that a large page holds up nobody."""
+        hub = self._world.hub
+        while True:
+            entry = self._session.intake.next_sealed
+            if entry is None:
+                await self._sealed.wait()
+                self._sealed = trio.Event()
+                continue
+            for_host, told = self._desk.open(entry, self._session.incarnation, trio.current_time())
+            for event in told:
+                hub.publish(event)
+            self.feed(happenings.BlobOpened(entry.cursor, for_host))
+            await trio.lowlevel.checkpoint()
 
     def _take(self, envelope: Envelope[ClientMessage], message: TakeBlob) -> None:
         through = 0
@@ -278,22 +290,3 @@ class SyncClient:
             return
         self._world.board.show_totals(answer)
         self._world.hub.publish(settled)
-
-    # --- timers
-
-    def _set_timer(self, name: TimerName, seconds: float) -> None:
-        self._stop_timer(name)
-        scope = self._timers[name] = trio.CancelScope()
-        self._ctx.tasks.start_soon(self._wait, name, seconds, scope)
-
-    def _stop_timer(self, name: TimerName) -> None:
-        scope = self._timers.pop(name, None)
-        if scope is not None:
-            scope.cancel()
-
-    async def _wait(self, name: TimerName, seconds: float, scope: trio.CancelScope) -> None:
-        with scope:
-            await trio.sleep(seconds)
-            if self._timers.get(name) is scope:
-                del self._timers[name]
-                self.feed(happenings.TimerDue(name))

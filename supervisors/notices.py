@@ -16,19 +16,19 @@ from typing import Any
 
 from ferryman.actors.core.address import Address
 from ferryman.actors.core.context import Context
-from ferryman.actors.core.messages import Ask
+from ferryman.actors.core.messages import Ask, Notice
 from ferryman.supervisors.node import Node
 from ferryman.supervisors.spec import ChildSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Notice):
     ctx: Context[Any]
     cause: BaseException | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Due:
+class Due(Notice):
     """The timer of one child, or of the group. It counts only while it is the one that is waited for."""
 
     child: Node | None

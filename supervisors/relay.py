@@ -25,6 +25,7 @@ from ferryman.actors.relay.schema import open_database
 from ferryman.actors.relay.settings import Settings
 from ferryman.actors.relay.sources import Visitors
 from ferryman.actors.relay.stream import Moorings
+from ferryman.actors.relay.wal import EXTENT_BYTES
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.identity import show_id
 from ferryman.supervisors.node import TreeNode
@@ -71,13 +72,15 @@ async def open_relay(
     *,
     log: Log | None = None,
     restored: bool = False,
+    wal_bytes: int = EXTENT_BYTES,
     rng: Random | None = None,
     on_event: Callable[[Event], None] | None = None,
     on_dead_letter: Callable[[DeadLetter], None] | None = None,
 ) -> AsyncGenerator[Relay]:
     """Run a relay around a block. Raises BadInput with one line when it cannot start.
 
-    restored: the database came out of a backup, so the cursors of every group begin a new incarnation."""
+    restored: the database came out of a backup, so the cursors of every group begin a new incarnation.
+    wal_bytes: length of the log's file from the start; a simulation, whose disk counts each write, takes 0."""
     release, private = await ports.threads.run(lambda: take_possession(config, ports))
     listeners: Sequence[Listener] = ()
     try:
@@ -85,7 +88,8 @@ async def open_relay(
         listeners = await listen(config, ports)
         reaping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as outer:
-            built = Build(config, ports, private, listeners, tls, log or make_log(ports.clock, level="error"), restored)
+            told_to = log or make_log(ports.clock, level="error")
+            built = Build(config, ports, private, listeners, tls, told_to, restored, wal_bytes)
             write = event_writer(built.log, built.metrics)
 
             def told(event: Event) -> None:

@@ -213,7 +213,7 @@ def complaint(error: ValidationError) -> str:
 
 
 def split_address(bind: str) -> tuple[str, int]:
-    """"127.0.0.1:8080" or "[::1]:8080" as host and port. Raises ValueError."""
+    """ "127.0.0.1:8080" or "[::1]:8080" as host and port. Raises ValueError."""
     host, colon, port = bind.rpartition(":")
     if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
         raise ValueError('wants "address:port", such as "127.0.0.1:8080"')

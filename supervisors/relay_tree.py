@@ -1,12 +1,12 @@
 """The relay's tree.
 
-    relay (rest_for_one: whoever stands later needs those before)
-      buffer                                the one writer
-      infrastructure (one_for_one)          rate_limiter, invites, janitor: none needs another
-      groups (dynamic)                      a group (one_for_all): cursor_allocator, group_router
-      http
-      connections (dynamic)
-      door                                  last in, first out
+relay (rest_for_one: whoever stands later needs those before)
+  buffer                                the one writer
+  infrastructure (one_for_one)          rate_limiter, invites, janitor: none needs another
+  groups (dynamic)                      a group (one_for_all): cursor_allocator, group_router
+  http
+  connections (dynamic)
+  door                                  last in, first out
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class Build:
         tls: ssl.SSLContext | None,
         log: Log,
         restored: bool,
+        wal_bytes: int,
     ) -> None:
         self._config = config
         self._ports = ports
@@ -70,6 +71,7 @@ class Build:
         self._listeners = listeners
         self._tls = tls
         self._restored = restored
+        self._wal_bytes = wal_bytes
         self._connections = 0
         self.log = log
         self.settings = config.settings()
@@ -83,10 +85,16 @@ class Build:
     def tree(self) -> Supervisor:
         settings, ports, metrics = self.settings, self._ports, self.metrics
         report = reporter(self.log)
-        store = buffer(self._config.database, settings, ports, self.frames, metrics, restored=self._restored)
-        pages = http(
-            settings, metrics, self.mailboxes, report, version=__version__, started=trio.current_time()
+        store = buffer(
+            self._config.database,
+            settings,
+            ports,
+            self.frames,
+            metrics,
+            restored=self._restored,
+            wal_bytes=self._wal_bytes,
         )
+        pages = http(settings, metrics, self.mailboxes, report, version=__version__, started=trio.current_time())
         entrance = DoorPorts(
             settings, ports.network, self.moorings, self.visitors, self._tls, self._start_connection, report
         )

@@ -91,7 +91,10 @@ async def open_runtime(
         ) as system:
             harbour.start_child = system.start_child
             await show_what_is_known(harbour, system)
-            yield Runtime(Sync(harbour, system.ref), system, keys.warning)
+            try:
+                yield Runtime(Sync(harbour, system.ref), system, keys.warning)
+            finally:
+                harbour.board.close()
     finally:
         with trio.CancelScope(shield=True):
             await ports.threads.run(keys.close)

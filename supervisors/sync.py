@@ -30,7 +30,7 @@ from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.machine import Command, Refused
 from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT
 from ferryman.protocol.sync import outbox as out
-from ferryman.protocol.sync.errors import AlreadyJoined, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
+from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
 from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled
 from ferryman.protocol.sync.inbox import Take
@@ -77,7 +77,7 @@ class Sync:
     async def disable(self) -> None:
         """Leave the relay. The group and what waits for it stay: `enable()` comes back."""
         await self._do(GROUP, SetEnabled(False))
-        while self._harbour.board.client is not None:
+        while self._harbour.board.client is not None and not self._harbour.board.closed:
             await self._harbour.board.changed.wait()
 
     async def create_invite(self) -> Invite:
@@ -259,6 +259,8 @@ class Sync:
         board = self._harbour.board
         while True:
             client = board.client
+            if board.closed:
+                raise Closed
             if client is None:
                 await board.changed.wait()
                 continue

@@ -17,7 +17,7 @@ import trio
 from ferryman.actors.core.errors import ActorStopped, AskCycle, MailboxFull
 from ferryman.actors.core.events import Event, Undelivered
 from ferryman.actors.core.mailbox import Mailbox, Overflow
-from ferryman.actors.core.messages import Down, Envelope
+from ferryman.actors.core.messages import Down, Envelope, Notice
 
 
 class House(Protocol):
@@ -58,7 +58,8 @@ class Address:
 
     def undelivered(self, envelope: Envelope[Any], why: Undelivered) -> None:
         """A message that nobody will read: count it, and tell whoever asked."""
-        self.house.dead_letter(self.path, envelope.msg, why)
+        if not isinstance(envelope.msg, Notice):
+            self.house.dead_letter(self.path, envelope.msg, why)
         if envelope.asker is not None:
             envelope.fail(
                 ActorStopped(self.path) if why == "stopped" else MailboxFull(self.path, self.mailbox.capacity)

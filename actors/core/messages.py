@@ -71,8 +71,14 @@ class Envelope(Generic[M]):
         return asker
 
 
+class Notice:
+    """Base of what the core itself puts into mailboxes. Left unread it is no dead letter: nobody wrote it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
-class Down:
+class Down(Notice):
     """A watched actor has ended for good; a restart is no end. `reason` is None for an orderly end, else its cause."""
 
     path: str

@@ -46,7 +46,7 @@ from ferryman.actors.relay.sql import Sql
 from ferryman.actors.relay.sweeping import Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.actors.relay.transaction import Delivered, Job, Read, StoreOne, Transaction, settled
-from ferryman.actors.relay.wal import Wal
+from ferryman.actors.relay.wal import EXTENT_BYTES, Wal
 from ferryman.protocol.relay.errors import Refusal, WireCode
 from ferryman.protocol.relay.group import Device
 
@@ -60,26 +60,33 @@ StorageFailures = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadO
 
 
 def buffer(
-    path: Path, settings: Settings, ports: Ports, frames: FrameWriter, metrics: Metrics, *, restored: bool = False
+    path: Path,
+    settings: Settings,
+    ports: Ports,
+    frames: FrameWriter,
+    metrics: Metrics,
+    *,
+    restored: bool = False,
+    wal_bytes: int = EXTENT_BYTES,
 ) -> Callable[[Context[Any]], Awaitable[None]]:
     """The actor's body. `restored`: the database came out of a backup, so all cursors begin new incarnations."""
 
     async def body(ctx: Context[Any]) -> None:
-        connection = await ports.threads.run(
-            lambda: open_database(ports.disk, path, synchronous=settings.synchronous)
-        )
+        connection = await ports.threads.run(lambda: open_database(ports.disk, path, synchronous=settings.synchronous))
         try:
             ended_in_order = begin_lifetime(connection)
             lost = not ended_in_order and settings.synchronous == "normal"
             if ctx.incarnation == 1 and (lost or restored):
                 renew_incarnations(connection, ports)
-            writer = Buffer(connection, path, settings, ports, frames, metrics)
-            await writer.prepare()
-            ctx.tasks.start_soon(writer.write)
-            while batch := await ctx.receive_batch(INTAKE):
-                for env in batch:
-                    writer.take_in(env, ctx)
-            await writer.finish()
+            async with trio.open_nursery() as tasks:  # over before the connection closes: a COMMIT may be in its thread
+                writer = Buffer(connection, path, settings, ports, frames, metrics, tasks)
+                await writer.prepare(wal_bytes)
+                tasks.start_soon(writer.write)
+                while batch := await ctx.receive_batch(INTAKE):
+                    for env in batch:
+                        writer.take_in(env)
+                await writer.finish()
+                tasks.cancel_scope.cancel()
             await ports.threads.run(lambda: end_lifetime(connection))
         finally:
             connection.close()
@@ -103,12 +110,14 @@ class Buffer:
         ports: Ports,
         frames: FrameWriter,
         metrics: Metrics,
+        tasks: trio.Nursery,
     ) -> None:
         self._connection = connection
         self._path = path
         self._ports = ports
         self._frames = frames
         self._metrics = metrics
+        self._tasks = tasks
         self._wal = Wal(connection)
         self._tables = Tables(connection, default_ttl=settings.default_ttl)
         self._sweeping = Sweeping(connection, default_ttl=settings.default_ttl)
@@ -126,14 +135,14 @@ class Buffer:
         self._finished = trio.Event()
         self._publish()
 
-    async def prepare(self) -> None:
+    async def prepare(self, wal_bytes: int) -> None:
         """Make room in the log's file; a disk too full for that serves what it holds."""
         with contextlib.suppress(apsw.FullError):
-            await self._ports.threads.run(self._wal.extend)
+            await self._ports.threads.run(lambda: self._wal.extend(wal_bytes))
 
     # intake
 
-    def take_in(self, env: Envelope[Any], ctx: Context[Any]) -> None:
+    def take_in(self, env: Envelope[Any]) -> None:
         match env.msg:
             case StoreAll():
                 self._take_pushes(env.msg)
@@ -142,7 +151,7 @@ class Buffer:
             case Register(seat=seat):
                 self._queue.add(seat.group_id, env.msg, 0)
             case Acked(group_id=group_id, device=device):
-                self._take_ack(group_id, device, ctx)
+                self._take_ack(group_id, device)
             case Remove(group_id=group_id):
                 self._queue.add(group_id, env.msg, 0)
             case Unload(group_id=group_id):
@@ -167,13 +176,13 @@ class Buffer:
         if refused:
             asked.lane.put(tuple(refused))
 
-    def _take_ack(self, group_id: bytes, device: Device, ctx: Context[Any]) -> None:
+    def _take_ack(self, group_id: bytes, device: Device) -> None:
         place = (group_id, device.device_id)
         before = self._acked.get(place)
         self._acked[place] = device if before is None else settled(before, device)
         if not self._acks_waiting:
             self._acks_waiting = True
-            ctx.tasks.start_soon(self._wait_for_acks)
+            self._tasks.start_soon(self._wait_for_acks)
 
     def _note_delivered(self, delivered: Delivered) -> None:
         """Rows for the table of deliveries, with whatever commit comes next. In a flood they are left out."""
@@ -217,9 +226,7 @@ class Buffer:
         jobs += [(delivered.group_id, delivered) for delivered in self._delivered]
         self._delivered.clear()
         now = self._ports.clock.now()
-        transaction = Transaction(
-            self._tables, self._sweeping, self._invites, self._holdings, self._marked, jobs, now
-        )
+        transaction = Transaction(self._tables, self._sweeping, self._invites, self._holdings, self._marked, jobs, now)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             transaction.apply_all()

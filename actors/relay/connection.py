@@ -24,7 +24,7 @@ from ferryman.actors.relay.lane import Drain, Wake
 from ferryman.actors.relay.meter import Meter
 from ferryman.actors.relay.seats import Closing, Outgoing, Seat
 from ferryman.actors.relay.session import Request, Session
-from ferryman.actors.relay.stream import BoundedStream
+from ferryman.actors.relay.stream import DRAIN_BYTES, FINISH_SECONDS, BoundedStream
 from ferryman.actors.relay.websocket import WebSocket
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
@@ -105,6 +105,7 @@ class Connection:
         self._pulls: deque[Pull] = deque()
         self._raw = bytearray()
         self._read_on = trio.Event()
+        self._read_out = trio.Event()
         self._lost = False
 
     # the writer
@@ -131,7 +132,8 @@ class Connection:
             if self._lost or scope.cancelled_caught:
                 return
             if self._websocket.closing:
-                await self._stream.finish()
+                with trio.move_on_after(FINISH_SECONDS):
+                    await self._read_out.wait()
                 return
             self._next_pull()
 
@@ -172,20 +174,30 @@ class Connection:
     async def _read(self) -> None:
         try:
             with self._silent:
-                data = self._rest
-                while not self._over():
-                    if data:
-                        await self._take(data)
-                    data = await self._stream.receive_some(RECEIVE_BYTES)
-                    if not data:
-                        break
+                await self._read_all()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         if self._silent.cancelled_caught:
             self._seat.close(CloseCode.POLICY, "silent for too long")
         elif not self._over():
             self._lost = True
+        self._read_out.set()
         self._seat.wake()
+
+    async def _read_all(self) -> None:
+        """Until the peer has said its last word. Once we have said ours, what it says is thrown away."""
+        if self._rest:
+            await self._take(self._rest)
+        thrown_away = 0
+        while thrown_away <= DRAIN_BYTES and not self._websocket.closed_by_peer:
+            data = await self._stream.receive_some(RECEIVE_BYTES)
+            if not data:
+                return
+            if self._over():
+                thrown_away += len(data)
+                self._websocket.feed(data)
+            else:
+                await self._take(data)
 
     def _over(self) -> bool:
         return self._lost or self._websocket.closing or self._outgoing.closing is not None
@@ -199,7 +211,7 @@ class Connection:
             self._session.take(message)
             if self._session.noise is not None:
                 self._silent.deadline = trio.current_time() + self._silence_seconds
-        self._meter.received(len(data), len(self._session.requests))
+        self._meter.received(len(data), len(self._session.requests) + (self._session.hello is not None))
         if self._outgoing.closing is None:
             await self._pass_on()
         self._raw += self._websocket.output()

@@ -189,9 +189,7 @@ class Door:
             raise
         return True
 
-    async def _refuse(
-        self, stream: BoundedStream, heads: Heads, status: HTTPStatus, *headers: tuple[str, str]
-    ) -> bool:
+    async def _refuse(self, stream: BoundedStream, heads: Heads, status: HTTPStatus, *headers: tuple[str, str]) -> bool:
         await stream.send_all(heads.refuse(status, headers))
         await stream.finish()
         return False

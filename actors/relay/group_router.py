@@ -26,23 +26,21 @@ from ferryman.actors.core.context import Context
 from ferryman.actors.rate_limiter import Spend
 from ferryman.actors.relay.buffer_messages import Acked, Open, Outcomes, Pull, Register, Remove, Unload
 from ferryman.actors.relay.cursor_allocator import BUFFER, Propose, overloaded
+from ferryman.actors.relay.device_rates import DeviceRates
 from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requests, RouterPorts, StillIdle
 from ferryman.actors.relay.lane import Drain, Drained, Lane, Wake
 from ferryman.actors.relay.notices import Notices
 from ferryman.actors.relay.records import GroupRecord, Push, Refused, Registered, RegisterFailed
 from ferryman.actors.relay.roll import Roll, seen
 from ferryman.actors.relay.seats import Seat
-from ferryman.actors.relay.session import Request
 from ferryman.protocol.relay import messages as wire
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.group import Admission, Device, after_ack, after_hello, judge_ack, judge_hello, judge_pull
-from ferryman.protocol.relay.limits import Bucket, take
 
 LIMITER = "/infrastructure/rate_limiter"
 TURN = 256
 IDLE_SECONDS = 60.0  # without anybody connected; then the group's actors end, and come back with the next HELLO
 STORAGE_RETRY_MS = 5000
-BUCKETS_KEPT = 1024  # strangers that only say HELLO must not become memory; the longest silent go
 SEEN_SECONDS = 3600  # how stale a connected device's last_seen may be on disk; default_ttl is days
 
 
@@ -78,7 +76,7 @@ class Router:
         self._allocator = ctx.ref(f"{group_path}/cursor_allocator")
         self._registered: Lane[Registered | RegisterFailed] = Lane(ctx.self_ref)
         self._outcomes: Lane[Outcomes | Drained] = Lane(ctx.self_ref)
-        self._buckets: dict[bytes, Bucket] = {}
+        self._rates = DeviceRates(self._settings.messages_per_minute)
         self._notices = Notices(record.group.group_id, shared.frames, shared.metrics)
         self._roll = Roll(ctx.tasks, lambda: self._group, shared.frames, shared.seats)
         self._joins = 0
@@ -137,7 +135,7 @@ class Router:
         if self._draining:
             self._turn_away(join.seat, SHUTTING_DOWN)
             return
-        late = self._spend(join.seat, join.hello)
+        late = self._rates.spend(join.seat, join.hello)
         if late is not None:
             self._turn_away(join.seat, late)
             return
@@ -230,7 +228,7 @@ class Router:
             self._see(device)
         pushes: list[Push] = []
         for request in asked.requests:
-            refusal = self._spend(seat, request)
+            refusal = self._rates.spend(seat, request)
             if refusal is not None:
                 seat.pull_refused(refusal) if isinstance(request, wire.Pull) else seat.refuse(refusal)
                 continue
@@ -248,20 +246,6 @@ class Router:
                     self._roll.changed()
         if pushes:
             await self._push(seat, pushes)
-
-    def _spend(self, seat: Seat, request: Request | wire.Hello) -> Refusal | None:
-        """The device's rate, which outlives its connections. The seat knows what is free."""
-        now = trio.current_time()
-        bucket = self._buckets.pop(seat.device_id, None)
-        if bucket is None:
-            bucket = Bucket.full(self._settings.messages_per_minute, 60, now)
-        self._buckets[seat.device_id], allowed, retry_after_ms = take(bucket, now, seat.price(request, now))
-        if len(self._buckets) > BUCKETS_KEPT:
-            del self._buckets[next(iter(self._buckets))]
-        if allowed:
-            return None
-        ref = request.blob_id if isinstance(request, (wire.Push, wire.Delete)) else None
-        return Refusal(WireCode.RATE_LIMITED, "too many messages a minute", retry_after_ms, ref)
 
     async def _push(self, seat: Seat, pushes: list[Push]) -> None:
         if not self._stored:

@@ -1,7 +1,7 @@
 """What the buffer holds, counted in memory, so that a quota costs no query: groups, their blobs and accounted bytes.
 
-    of(group)   a group from disk, or a new one that stands in memory until its first blob
-    undo()      after a failed transaction nothing that was counted in it is true: everything is read again
+of(group)   a group from disk, or a new one that stands in memory until its first blob
+undo()      after a failed transaction nothing that was counted in it is true: everything is read again
 """
 
 from __future__ import annotations

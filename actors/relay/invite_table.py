@@ -15,7 +15,7 @@ class InviteTable:
         self._connection = connection
 
     def put(self, invite: PutInvite, now: int) -> str:
-        """"" when it is put, "taken" where the key lives already, "full" where too many are open."""
+        """ "" when it is put, "taken" where the key lives already, "full" where too many are open."""
         over = "DELETE FROM invites WHERE lookup_key = ? AND expires_at <= ?"
         self._connection.execute(over, (invite.lookup_key, now))
         taken = self._connection.execute(

@@ -18,7 +18,7 @@ import trio
 
 from ferryman.actors.core.context import Context
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
-from ferryman.actors.rate_limiter import Spend, Verdict
+from ferryman.actors.rate_limiter import Settle, Verdict
 from ferryman.actors.relay.seats import Seat
 from ferryman.protocol.relay.errors import Refusal, WireCode
 from ferryman.protocol.relay.messages import Delete, Push
@@ -67,7 +67,7 @@ class Meter:
 
     async def _ask(self, bucket: str, amount: int) -> Verdict:
         try:
-            return await self._ctx.ref(LIMITER).ask(Spend(bucket, self._seat.source, amount))
+            return await self._ctx.ref(LIMITER).ask(Settle(bucket, self._seat.source, amount))
         except (ActorCrashed, ActorStopped):  # it comes back and has forgotten what was spent: so do we
             return Verdict(True)
 

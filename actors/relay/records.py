@@ -1,8 +1,8 @@
 """What passes between a group's router, its cursor allocator and the buffer.
 
-    Push --> Stored      committed under a new cursor
-         --> Repeated    the same bytes were committed before: the first cursor again
-         --> Refused     nothing was stored and no cursor taken
+Push --> Stored      committed under a new cursor
+     --> Repeated    the same bytes were committed before: the first cursor again
+     --> Refused     nothing was stored and no cursor taken
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ferryman.protocol.relay.limits import BLOB_OVERHEAD
 
 if TYPE_CHECKING:
     from ferryman.actors.relay.seats import Seat
+
 
 @dataclass(frozen=True, slots=True)
 class Push:

@@ -23,9 +23,7 @@ PEERS_SECONDS = 5.0  # the least between two PEERS of one group
 class Roll:
     """`group` gives the latest state when a PEERS is due."""
 
-    def __init__(
-        self, tasks: trio.Nursery, group: Callable[[], Group], frames: FrameWriter, seats: Seats
-    ) -> None:
+    def __init__(self, tasks: trio.Nursery, group: Callable[[], Group], frames: FrameWriter, seats: Seats) -> None:
         self._tasks = tasks
         self._group = group
         self._frames = frames

@@ -27,7 +27,6 @@ from ferryman.protocol.relay.messages import Ack, Delete, Error, Hello, Presence
 Request: TypeAlias = Push | Pull | Ack | Presence | Delete
 
 
-
 class Session:
     """One connection from its first Noise message on. `seat` collects what is to be sent and how it ends."""
 

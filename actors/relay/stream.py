@@ -14,7 +14,7 @@ import trio
 SEND_SECONDS = 15.0  # wire.md §5: nothing read for so long while something waits
 PIECE_BYTES = 16 * 1024  # progress is noticed by pieces; smaller ones cost a checkpoint each
 FINISH_SECONDS = 2.0
-DRAIN_BYTES = 256 * 1024  # unread input makes a kernel answer with a reset, which can eat our last words
+DRAIN_BYTES = 8 * 1024 * 1024  # unread input makes a kernel answer with a reset, which can eat our last words
 CLOSE_SECONDS = 1.0
 
 

@@ -38,15 +38,17 @@ class Wal:
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._pages = 0
 
-    def extend(self) -> None:
+    def extend(self, extent_bytes: int) -> None:
         """Give the log's file its length beforehand: a transaction spills into it and is taken back."""
+        if extent_bytes <= 0:
+            return
         cache_size = self._connection.pragma("cache_size")
         self._connection.pragma("cache_size", SPILL_PAGES)
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.execute(
                 "INSERT INTO remembered_blobs VALUES (zeroblob(16), zeroblob(16), zeroblob(?), 0, 0, 0)",
-                (EXTENT_BYTES,),
+                (extent_bytes,),
             )
         finally:
             if self._connection.in_transaction:

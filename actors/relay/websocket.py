@@ -44,6 +44,11 @@ class WebSocket:
         """A close frame was sent or is in `output()`."""
         return self._protocol.state is not State.OPEN
 
+    @property
+    def closed_by_peer(self) -> bool:
+        """The peer's close frame is here: nothing more can come."""
+        return self._protocol.close_rcvd is not None
+
     def limit(self, max_message: int) -> None:
         self._protocol.max_message_size = max_message
 
@@ -79,9 +84,9 @@ class WebSocket:
         self._protocol.send_binary(message)
 
     def close(self, code: int, reason: str) -> None:
-        """Put a close frame last. What the peer still sends is thrown away."""
+        """Put a close frame last. What the peer still says is for nobody."""
         if not self.closing:
-            self._protocol.fail(code, reason)
+            self._protocol.send_close(code, reason)
 
     def output(self) -> bytes:
         """Bytes to send; the protocol's end marker is left out: who sees `closing` ends the stream."""

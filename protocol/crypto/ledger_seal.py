@@ -70,13 +70,25 @@ def open_secret(keys: LedgerKeys, stream: str, sealed: bytes) -> bytes:
         raise RecordUnreadable("a sealed field does not open") from None
 
 
-def mask_hash(keys: LedgerKeys, stream: str, command_id: bytes, command_hash: bytes) -> bytes:
-    """32 bytes for 32; masking twice gives the hash back. (stream, command_id) is unique, so no mask serves twice."""
-    name = stream.encode()
-    mask = hashlib.blake2b(
-        LEDGER_MASK + len(name).to_bytes(2, "big") + name + command_id, key=keys.mask, digest_size=32
-    ).digest()
-    return (int.from_bytes(mask, "big") ^ int.from_bytes(command_hash, "big")).to_bytes(32, "big")
+class HashMask:
+    """Masks the command hashes of one stream; masking twice gives the hash back.
+
+    (stream, command id) is unique in a ledger, so no mask serves twice.
+    """
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, keys: LedgerKeys, stream: str) -> None:
+        name = stream.encode()
+        prefix = LEDGER_MASK + len(name).to_bytes(2, "big") + name
+        self._prefix = hashlib.blake2b(prefix, key=keys.mask, digest_size=32)
+
+    def __call__(self, command_id: bytes, command_hash: bytes) -> bytes:
+        """32 bytes for 32."""
+        mask = self._prefix.copy()
+        mask.update(command_id)
+        masked = int.from_bytes(mask.digest(), "big") ^ int.from_bytes(command_hash, "big")
+        return masked.to_bytes(32, "big")
 
 
 def _aad(keys: LedgerKeys, stream: str) -> bytes:

@@ -1,6 +1,6 @@
 """The anchor: the last record that the key store has seen. A ledger that ends before it has been rolled back.
 
-    anchor = ledger id 16 || seq u64 || chain 32        56 bytes, written every 1,000 records and at a clean stop
+anchor = ledger id 16 || seq u64 || chain 32        56 bytes, written every 1,000 records and at a clean stop
 """
 
 from __future__ import annotations

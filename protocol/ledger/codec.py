@@ -35,7 +35,9 @@ EXT_SECRET = 1
 EXT_PAYLOAD = 2
 PLAIN = ""
 _PLAIN_TYPES = (type(None), bool, int, float, str, bytes)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Named = tuple[str, msgspec.Raw]
+DecodeFields = Callable[[bytes | msgspec.Raw], Any]
 
 
 class Secret:
@@ -102,7 +104,8 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes) -> Any:
     """The value of `encode`. Raises UnknownRecordType, RecordUnreadable."""
-    return _one(_unpack(_pair, data), _no_open, _plain_decoders)
+    name, raw = _unpack(_pair, data)
+    return _unpack(_decoder(_type_of(name), _no_open), raw)
 
 
 def command_hash(command: object) -> bytes:
@@ -119,7 +122,7 @@ class BodyCodec:
     def __init__(self, seal: Seal, open_sealed: Seal) -> None:
         self._encoder = _encoder(seal)
         self._open = open_sealed
-        self._decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {}
+        self._decoders: dict[str, DecodeFields] = {}
 
     def encode(self, events: tuple[object, ...], reply: object) -> bytes:
         """Raises LocalProtocolError for what is not @recorded."""
@@ -131,11 +134,29 @@ class BodyCodec:
 
     def decode(self, body: bytes) -> tuple[tuple[Any, ...], Any]:
         """(events, reply). Raises UnknownRecordType, RecordUnreadable."""
-        events, reply = _unpack(_body, body)
-        return tuple([self.decode_one(event) for event in events]), self.decode_one(reply)
+        decoders = self._decoders
+        try:
+            events, reply = _body.decode(body)
+            found: list[Any] = []
+            for name, raw in events:
+                decode_fields = decoders.get(name) or self._learn(name)
+                found.append(decode_fields(raw))
+            name, raw = reply
+            decode_fields = decoders.get(name) or self._learn(name)
+            return tuple(found), decode_fields(raw)
+        except _UNREADABLE as error:
+            raise RecordUnreadable(str(error)) from None
 
     def decode_one(self, named: Named) -> Any:
-        return _one(named, self._open, self._decoders)
+        name, raw = named
+        try:
+            return (self._decoders.get(name) or self._learn(name))(raw)
+        except _UNREADABLE as error:
+            raise RecordUnreadable(str(error)) from None
+
+    def _learn(self, name: str) -> DecodeFields:
+        decoder = self._decoders[name] = _decoder(_type_of(name), self._open).decode
+        return decoder
 
 
 def split_body(body: bytes) -> tuple[list[Named], Named]:
@@ -154,7 +175,6 @@ def is_known(name: str) -> bool:
 
 _pair: msgspec.msgpack.Decoder[Named] = msgspec.msgpack.Decoder(Named)
 _body: msgspec.msgpack.Decoder[tuple[list[Named], Named]] = msgspec.msgpack.Decoder(tuple[list[Named], Named])
-_plain_decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {}
 
 
 def _named(value: object) -> tuple[str, object]:
@@ -164,14 +184,6 @@ def _named(value: object) -> tuple[str, object]:
     if type(value) in _PLAIN_TYPES:
         return PLAIN, value
     raise LocalProtocolError(f"{type(value).__qualname__} is not @recorded and no plain value")
-
-
-def _one(named: Named, open_sealed: Seal, decoders: dict[str, msgspec.msgpack.Decoder[Any]]) -> Any:
-    name, raw = named
-    decoder = decoders.get(name)
-    if decoder is None:
-        decoder = decoders[name] = _decoder(_type_of(name), open_sealed)
-    return _unpack(decoder, raw)
 
 
 def _type_of(name: str) -> Any:
@@ -186,7 +198,7 @@ def _type_of(name: str) -> Any:
 def _unpack(decoder: msgspec.msgpack.Decoder[T], data: bytes | msgspec.Raw) -> T:
     try:
         return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise RecordUnreadable(str(error)) from None
 
 

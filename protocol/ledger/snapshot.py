@@ -1,14 +1,15 @@
 """The ledger's own records, and the form of a snapshot.
 
-| name               | stream      | what it says                                                                     |
-|--------------------|-------------|----------------------------------------------------------------------------------|
-| ledger.snapshot/1  | its subject | the stream's state; the commands of the last 30 days, so that repeats stay known |
-| ledger.blanked/1   | "ledger"    | retention has emptied these bodies                                               |
-| ledger.migrated/1  | "ledger"    | the file went from one format to the next; the copy from before has this name    |
-| ledger.rollback_accepted/1 | "ledger" | the user took a ledger that ends before its anchor                          |
+| name                       | stream      | what it says                                                           |
+|----------------------------|-------------|------------------------------------------------------------------------|
+| ledger.snapshot/1          | its subject | the stream's state, and the commands that would otherwise be forgotten |
+| ledger.blanked/1           | "ledger"    | retention has emptied these bodies                                     |
+| ledger.migrated/1          | "ledger"    | the file went from one format to the next; the name of the copy        |
+| ledger.rollback_accepted/1 | "ledger"    | the user took a ledger that ends before its anchor                     |
 
-A snapshot stands for all records of its stream before it. One that compaction makes has no machine at hand to fold the
-state: it takes the last state as it is and carries the events since then, still packed and still sealed.
+A snapshot stands for all records of its stream before it. An actor's holds the state: the records before it are still
+there to say which commands are known. Compaction's replaces them, so it holds their commands of the last 30 days; and
+as it has no machine to fold a state, it takes the last one as it is and carries the events since, packed and sealed.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@
 | NotEnabled      | SYNC_NOT_ENABLED   | `enable` or `join_invite` first                                         |
 | AlreadyJoined   | ALREADY_JOINED     | this home belongs to another group                                      |
 | Offline         | OFFLINE            | the relay cannot be reached now                                         |
+| Closed          | CLOSED             | the runtime's block has ended                                           |
 | InviteRefused   | INVITE_REFUSED     | ask for a new invite                                                    |
 | RelayRefused    | RELAY_REFUSED      | what the relay said                                                     |
 """
@@ -43,6 +44,13 @@ class AlreadyJoined(AppError):
 
 class Offline(AppError):
     code = "OFFLINE"
+
+
+class Closed(AppError):
+    code = "CLOSED"
+
+    def __init__(self) -> None:
+        super().__init__("the runtime has ended")
 
 
 class InviteRefused(AppError):

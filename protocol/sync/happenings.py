@@ -74,6 +74,14 @@ class HostPulled:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobOpened:
+    """for_host: else there is nothing in it for the host to take."""
+
+    cursor: int
+    for_host: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HostGot:
     cursor: int
 
@@ -107,6 +115,7 @@ Input: TypeAlias = (
     | OutboxSeen
     | PushGone
     | HostPulled
+    | BlobOpened
     | HostGot
     | HostTook
     | HostBegan

@@ -8,7 +8,7 @@
 - `covered`: everything up to it is known. Cursors have no gaps when they are given, so a PULL_RESPONSE covers what it
   spans, and a NOTIFY with its payload or a PUSH_ACK covers the one cursor it names.
 - `frontier`: everything up to it is taken by the host, our own, or gone: what may be recorded, and then acknowledged.
-- The host gets held blobs in cursor order, and never one above `covered`.
+- Held blobs are opened in cursor order, never one above `covered`; what is not for the host is taken at once.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ ISLANDS = 4_096  # known cursors behind a hole; more are pulled instead
 class Intake:
     """device_id: ours, whose blobs the host never gets. taken: cursors taken before, above `frontier`.
 
-    islands: known cursors above `covered`; held: the host's, in cursor order; handed: up to which cursor it got them.
+    islands: known cursors above `covered`; held: the host's, in cursor order; opened, handed: up to which cursor they
+    were opened, and the host got them.
     """
 
     device_id: bytes
     covered: int = 0
     wanted: int = 0
+    opened: int = 0
     handed: int = 0
     taken: Mapping[int, None] = field(default_factory=dict[int, None])
     islands: Mapping[int, None] = field(default_factory=dict[int, None])
@@ -59,19 +61,28 @@ class Intake:
         return min(hole, PULL_BLOBS, HELD_BLOBS - len(self.held))
 
     @property
+    def next_sealed(self) -> BlobEntry | None:
+        """The next one to open."""
+        return self._first(self.opened, self.covered)
+
+    @property
     def next_blob(self) -> BlobEntry | None:
         """The host's next one."""
+        return self._first(self.handed, self.opened)
+
+    def _first(self, after: int, through: int) -> BlobEntry | None:
         for cursor, entry in self.held.items():
-            if cursor > self.covered:
+            if cursor > through:
                 return None
-            if cursor > self.handed:
+            if cursor > after:
                 return entry
         return None
 
 
 def resume(device_id: bytes, through: int, above: tuple[int, ...]) -> Intake:
     """From what was recorded: everything up to `through` and each of `above` is taken."""
-    return Intake(device_id, covered=through, wanted=through, handed=through, taken=dict.fromkeys(above))
+    taken = dict.fromkeys(above)
+    return Intake(device_id, covered=through, wanted=through, opened=through, handed=through, taken=taken)
 
 
 def want(intake: Intake, max_cursor: int) -> Intake:
@@ -118,6 +129,11 @@ def answered(intake: Intake, after: int, response: PullResponse) -> Intake:
     fresh = tuple(e for e in response.blobs if e.cursor > intake.covered and e.cursor not in intake.islands)
     reach = last if response.has_more else max(response.max_cursor, last)
     return _settle(_hold(replace(intake, covered=max(intake.covered, reach)), fresh))
+
+
+def opened(intake: Intake, cursor: int) -> Intake:
+    """The blob at `cursor` is opened: it waits for the host, or is taken at once."""
+    return replace(intake, opened=max(intake.opened, cursor))
 
 
 def handed(intake: Intake, cursor: int) -> Intake:

@@ -44,6 +44,7 @@ from ferryman.protocol.sync.effects import (
     Tell,
 )
 from ferryman.protocol.sync.happenings import (
+    BlobOpened,
     HostBegan,
     HostGot,
     HostPulled,
@@ -80,7 +81,10 @@ def hear(session: Session, online: Online, message: Message) -> Step:
         case PushAck(blob_id, cursor):
             flight, sent = outflow.landed(session.flight, blob_id)
             session = replace(session, phase=online, flight=flight, intake=inflow.acknowledged(session.intake, cursor))
-            return session, () if sent is None else (RecordAcknowledged(sent.seq, blob_id, cursor),)
+            if sent is None:
+                return session, ()
+            session = replace(session, flight=outflow.acknowledged(flight))
+            return session, (RecordAcknowledged(sent.seq, blob_id, cursor),)
         case Notify(blob_id, cursor, sender_id):
             told = Tell(events.BlobAvailable(blob_id, cursor, sender_id))
             return replace(session, phase=online, intake=inflow.notified(session.intake, message)), (told,)
@@ -120,9 +124,12 @@ def complained(session: Session, online: Online, error: Error) -> Step:
         if error.code in FOR_GOOD:
             session = replace(session, phase=online, flight=flight)
             return session, (RecordRejected(sent.seq, error.ref, error.code), told)
-        known = session.flight.held_back
+        before = session.flight
         session = replace(session, phase=online, flight=outflow.refused(flight, sent.seq))
-        return session, () if known else (SetTimer("push", hold_seconds), told)
+        if before.held_back:
+            return session, ()
+        hold = SetTimer("push", hold_seconds)
+        return session, (hold,) if before.window == 1 else (hold, told)  # told once until it goes smoothly again
     if online.pull is None:
         return replace(session, phase=online), (told,)
     pulls = (online.pull, *session.host_pulls) if online.pull.ticket else session.host_pulls
@@ -139,6 +146,9 @@ def move(session: Session, online: Online | None, happened: Input) -> Step:
             return replace(session, shelf=shelf), ()
         case PushGone(blob_id):
             return replace(session, flight=outflow.landed(session.flight, blob_id)[0]), ()
+        case BlobOpened(cursor, for_host):
+            intake = inflow.opened(session.intake, cursor)
+            return advance(replace(session, intake=intake if for_host else inflow.took(intake, cursor)))
         case HostGot(cursor):
             return replace(session, intake=inflow.handed(session.intake, cursor)), ()
         case HostTook(cursor):

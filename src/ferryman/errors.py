@@ -16,6 +16,7 @@ from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync.errors import (
     AlreadyJoined,
+    Closed,
     InviteRefused,
     NotEnabled,
     Offline,
@@ -29,6 +30,7 @@ __all__ = [
     "AppError",
     "BadInput",
     "BlobTooLarge",
+    "Closed",
     "DeviceInUse",
     "InviteRefused",
     "KeychainDamaged",

@@ -78,7 +78,8 @@ def verify(path: Path, *, keys: Keys = NO_KEYS) -> None:
         checked = _require(place)
         check_deeply(place, checked)
         head, base = checked.head, checked.segment.base
-        print(f"{place.path}: {head.records} records ({base.seq + 1} to {head.seq}), all as they were recorded")
+        said = f"records {base.seq + 1} to {head.seq}" if head.records else "no record"
+        print(f"{place.path}: {said}, all as recorded, in {len(head.versions)} streams")
         if checked.segment.archive:
             print(f"{place.path}: this is an archive; the ledger goes on with record {head.seq + 1}")
         if head.blanked:
@@ -146,19 +147,20 @@ def _placed(path: Path, keys: Keys) -> Generator[tuple[Place, Clock]]:
     if path.is_dir():
         path /= LEDGER_NAME
     home = keys.home or path.parent
-    if not path.exists() and not (home / "keys").exists():
+    ports = make_real_ports()
+    if not ports.disk.exists(path) and not ports.disk.exists(home / "keys" / "store.json"):
         raise BadInput(f"{path}: there is no such file; name the ledger or the device's directory")
     _register_types(keys.types)
-    ports = make_real_ports()
+    lock(ports.disk, path)()  # so that whoever has it open is told by the file's name, not by the device's
     passphrase = os.environ.get("FERRYMAN_PASSPHRASE")
     choice = KeychainChoice(
         home, ports.disk, ports.entropy, passphrase=passphrase, allow_plain=keys.allow_plain, create=False
     )
     opened = open_keychain(choice)
-    if opened.warning:
-        print(f"warning: {opened.warning}", file=sys.stderr)
     try:
         yield Place(path, ports.disk, opened.keychain, ports.entropy), ports.clock
+        if opened.warning:
+            print(f"warning: {opened.warning}", file=sys.stderr)
     except FatalStorageError as error:
         raise BadInput(f"{error}; nobody knows what is on it: check the disk, then `ferryman ledger verify`") from None
     finally:
@@ -167,7 +169,7 @@ def _placed(path: Path, keys: Keys) -> Generator[tuple[Place, Clock]]:
 
 @contextlib.contextmanager
 def _locked(place: Place) -> Generator[None]:
-    unlock = lock(place)
+    unlock = lock(place.disk, place.path)
     try:
         yield
     finally:

@@ -6,12 +6,14 @@
 | 1         | it ran, and its verdict is bad (something lost, a rule violated)     |
 | 2         | bad input or surroundings: one line says what, where and what to do  |
 | 130       | interrupted from the keyboard                                        |
+| 141       | whoever read the output has seen enough, as `head` does              |
 
 Commands are named by import path, so that `ferryman relay` never loads what only a device needs.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -22,6 +24,7 @@ from ferryman.version import __version__
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
+EXIT_UNREAD = 141  # 128 + SIGPIPE; not the signal itself, which would also end a relay at a closed socket
 
 app = App(
     name="ferryman",
@@ -44,10 +47,14 @@ def run(arguments: list[str]) -> int:
     """Run one command. Returns the exit code."""
     try:
         result = app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
+        sys.stdout.flush()
     except CycloptsError as error:
         return complain(f"{one_line(str(error))} (see `ferryman --help`)")
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains as it flushes
+        return EXIT_UNREAD
     except BaseExceptionGroup as group:
         leaves = list(each(group))
         if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):

@@ -16,6 +16,7 @@ from ferryman.actors.ledger_open import inspect, open_ledger
 from ferryman.actors.ledger_reader import replay
 from ferryman.protocol.ledger.codec import Secret, recorded
 from ferryman.protocol.ledger.record import Append, StorageFull
+from ferryman.protocol.ledger.snapshot import REMEMBER_SECONDS
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.memory_keychain import MemoryKeychain
 from tests.fakes.ports import EPOCH, FakeEntropy
@@ -59,9 +60,9 @@ def put_entry(stream: str, version: int, /, number: int | None = None, **changes
 
 
 class LedgerWorld:
-    def __init__(self, disk: MemoryDisk | None = None, keychain: MemoryKeychain | None = None, *, seed: int = 1) -> None:
-        self.disk = disk or MemoryDisk()
-        self.keychain = keychain or MemoryKeychain()
+    def __init__(self, *, seed: int = 1) -> None:
+        self.disk = MemoryDisk()
+        self.keychain = MemoryKeychain()
         self.entropy = FakeEntropy(seed)
         self.now = EPOCH
 
@@ -97,7 +98,8 @@ class LedgerWorld:
             self.append(store, put_entry(stream, version))
 
     def replay(self, store, stream="a"):
-        return replay(self.disk, PATH, store.keys, stream, store.replay_start(stream))
+        since = self.now - REMEMBER_SECONDS
+        return replay(self.disk, PATH, store.keys, stream, store.replay_start(stream), since=since)
 
     def check(self, **options):
         return inspect(self.place, **options)

@@ -1,11 +1,12 @@
-"""A disk in memory under SQLite's own code: it forgets what was not synced, fills up, fails, and stops at any operation.
+"""A disk in memory under SQLite's own code: it forgets what was not synced, fills up, fails, stops at any operation.
 
 disk = MemoryDisk()                      the Disk port; real SQLite in WAL mode through a VFS written here
-disk.cut_at = 17                         the 17th write, truncate, sync or change of a name raises PowerCut, as all do after
+disk.cut_at = 17                         the 17th write, truncate, sync or change of a name raises PowerCut
 disk.after_power_cut("torn", rng)        the disk that the next start finds
 disk.after_kill()                        the same after kill -9: the page cache is still there
 disk.capacity = disk.used                no room for another byte
 disk.fail_sync_at = 3                    the 3rd sync from the beginning fails
+disk.fail_write = True                   databases cannot be written
 
 | policy  | what was written and not synced                                       |
 |---------|-----------------------------------------------------------------------|
@@ -48,7 +49,7 @@ class Inode:
 
     seen: bytearray = field(default_factory=bytearray)
     kept: bytes = b""
-    unsynced: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, data), or (length, None): truncate
+    unsynced: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, data); (length, None): truncate
 
     def write(self, offset: int, data: bytes) -> None:
         _put(self.seen, offset, data)
@@ -73,6 +74,7 @@ class MemoryDisk:
         self.dead = False
         self.capacity: int | None = None
         self.fail_sync_at: int | None = None
+        self.fail_write = False
         self.read_only = False
         self.names: dict[str, Inode] = {}  # what a reader finds
         self._kept_names: dict[str, Inode] = {}  # what is on the medium
@@ -87,10 +89,16 @@ class MemoryDisk:
     def connect(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs.vfs_name)
+        connection.exec_trace = self._require_power
         connection.pragma("locking_mode", "exclusive")
         if read_only:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         return connection
+
+    def _require_power(self, *_statement: object) -> bool:
+        if self.dead:
+            raise PowerCut
+        return True
 
     def exists(self, path: Path) -> bool:
         return str(path) in self.names
@@ -231,6 +239,8 @@ class _Vfs(apsw.VFS):
         return _File(disk, inode, path, created=created)
 
     def xDelete(self, name, sync_directory):  # noqa: N802
+        if self.disk.dead:
+            return
         if name not in self.disk.names:
             raise apsw.exception_for(apsw.SQLITE_IOERR_DELETE_NOENT)
         _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DELETE)
@@ -264,7 +274,8 @@ class _Vfs(apsw.VFS):
 
 
 class _File:
-    """An open file. When the machine is gone it answers with an I/O error, so that SQLite gives up quietly."""
+    """An open file. On a machine that is gone it takes everything and keeps nothing: SQLite tidies up after the error
+    that it was given, and cannot be given another one meanwhile."""
 
     def __init__(self, disk: MemoryDisk, inode: Inode, path: str | None, *, created: bool) -> None:
         self.disk = disk
@@ -273,24 +284,30 @@ class _File:
         self.name_is_new = created
 
     def xRead(self, amount, offset):  # noqa: N802
-        if self.disk.dead:
-            raise apsw.exception_for(apsw.SQLITE_IOERR_READ)
         return bytes(self.inode.seen[offset : offset + amount])
 
     def xWrite(self, data, offset):  # noqa: N802
+        if self.disk.dead:
+            return
         data = bytes(data)
         if self.path is not None:
             _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_WRITE)
+            if self.disk.fail_write:
+                raise apsw.exception_for(apsw.SQLITE_IOERR_WRITE)
             grows = offset + len(data) - len(self.inode.seen)
             _as_sqlite(lambda: self.disk.require_room(grows), apsw.SQLITE_FULL)
         self.inode.write(offset, data)
 
     def xTruncate(self, length):  # noqa: N802
+        if self.disk.dead:
+            return
         if self.path is not None:
             _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_TRUNCATE)
         self.inode.truncate(length)
 
     def xSync(self, _flags):  # noqa: N802
+        if self.disk.dead:
+            return
         _as_sqlite(lambda: self.disk.sync(self.inode), apsw.SQLITE_IOERR_FSYNC)
         if self.name_is_new:
             _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
@@ -316,7 +333,8 @@ class _File:
         return SECTOR
 
     def xDeviceCharacteristics(self):  # noqa: N802
-        return 0
+        """As on Linux and macOS: a torn write harms its own bytes and none beside them."""
+        return apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
 
     def xClose(self):  # noqa: N802
         """Nothing is written on closing."""

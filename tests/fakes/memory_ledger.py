@@ -10,7 +10,7 @@ ledger.held = True            posted entries wait in line; `release()` commits t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import trio
@@ -83,10 +83,24 @@ class MemoryLedger:
         await trio.lowlevel.checkpoint()
         return pending
 
+    async def snapshot(self, stream: str, expected_version: int, state: object) -> AppendOutcome:
+        await trio.lowlevel.checkpoint()
+        self.appends += 1
+        entry = Append(stream, expected_version, b"snapshot %d" % self.appends, bytes(32), (state,))
+        outcome = self._outcomes.get(self.appends) or self._write(entry)
+        if isinstance(outcome, Appended):
+            self.streams[stream][-1] = replace(self.streams[stream][-1], snapshot=True)
+        return outcome
+
     async def replay(self, stream: str) -> list[Recorded]:
         self.replays += 1
         await trio.lowlevel.checkpoint()
-        return list(self.records(stream))
+        records = self.records(stream)
+        snapshots = [place for place, record in enumerate(records) if record.snapshot]
+        if not snapshots:
+            return list(records)
+        remembered = [replace(record, events=()) for record in records[: snapshots[-1]] if not record.snapshot]
+        return [*remembered, *records[snapshots[-1] :]]
 
     # --- the disk
 

@@ -21,6 +21,7 @@ import trio.testing
 
 from ferryman.actors.ports import Disk, Ports
 from ferryman.actors.real_ports import RandomIds
+from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.network import MemoryNetwork
 
 T = TypeVar("T")
@@ -110,17 +111,13 @@ def make_fake_ports(
     """A port left out is new. Devices of one test share `network`; a restarted device keeps its `disk`.
 
     Two devices need two seeds, or they draw the same keys; so does a device's second life."""
-    if disk is None:
-        from tests.fakes.memory_disk import MemoryDisk
-
-        disk = MemoryDisk()
     entropy = FakeEntropy(seed)
     return Ports(
         clock=clock or FakeClock(),
         entropy=entropy,
         ids=RandomIds(entropy),
         network=network or MemoryNetwork(),
-        disk=disk,
+        disk=disk or MemoryDisk(),
         threads=InlineThreads(),
         human=human or ScriptedHuman(),
     )

@@ -1,9 +1,9 @@
 """A relay for a test: in this process on real sockets and files, or all of it in memory under a virtual clock.
 
-    async with real_relay(tmp_path) as world:            TCP, a real database, real time
-    async with memory_relay() as world:                  memory streams, a disk in memory, `autojump_clock`'s time
+async with real_relay(tmp_path) as world:            TCP, a real database, real time
+async with memory_relay() as world:                  memory streams, a disk in memory, `autojump_clock`'s time
 
-    async with world.client("anna") as anna: ...         `tests.fakes.wire_client.WireClient`
+async with world.client("anna") as anna: ...         `tests.fakes.wire_client.WireClient`
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ async def real_relay(folder: Path, **tables: dict[str, Any]) -> AsyncIterator[Re
 
 
 @asynccontextmanager
-async def memory_relay(ports: Ports | None = None, *, seed: int = 1, **tables: dict[str, Any]) -> AsyncIterator[RelayWorld]:
+async def memory_relay(ports: Ports | None = None, **tables: dict[str, Any]) -> AsyncIterator[RelayWorld]:
     config = relay_config(MEMORY_PATH, **tables)
-    async with running_relay(config, ports or make_fake_ports(seed)) as world:
+    async with running_relay(config, ports or make_fake_ports(1), wal_bytes=0) as world:
         yield world
 
 

@@ -1,4 +1,4 @@
-"""A client of the relay as a stranger would write it from the wire's page: trio-websocket, Noise, envelopes. No retries.
+"""A client of the relay as a stranger would write it: trio-websocket, Noise, envelopes. No retries.
 
     async with connect(port, device) as client:
         welcome = await client.hello(group_id)
@@ -10,15 +10,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeVar
 
 import trio
-from trio_websocket import WebSocketConnection, open_websocket_url, wrap_client_stream
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
 
 from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.crypto.noise import NoiseSession, initiate
@@ -117,8 +118,6 @@ class WireClient:
 
     async def closed(self) -> int:
         """Wait until the relay has closed, reading away what still comes; returns the close code."""
-        from trio_websocket import ConnectionClosed
-
         with trio.fail_after(PATIENCE_SECONDS):
             while True:
                 try:
@@ -137,25 +136,21 @@ async def shake_hands(websocket: WebSocketConnection, keys: DeviceKeys, ephemera
 
 
 @asynccontextmanager
-async def connect(
-    port: int, keys: DeviceKeys, *, entropy: Callable[[int], bytes] | None = None, path: str = "/"
-) -> AsyncIterator[WireClient]:
+async def connect(port: int, keys: DeviceKeys, *, path: str = "/") -> AsyncIterator[WireClient]:
     """A client with the handshake done, over TCP on loopback."""
-    async with open_websocket_url(
-        f"ws://127.0.0.1:{port}{path}", max_message_size=MAX_MESSAGE, disconnect_timeout=1
-    ) as websocket:
-        ephemeral = entropy(32) if entropy else sha256(keys.device_id + port.to_bytes(2, "big")).digest()
-        yield WireClient(websocket, await shake_hands(websocket, keys, ephemeral), keys)
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    async with connect_over(stream, keys, os.urandom(32), path=path) as client:
+        yield client
 
 
 @asynccontextmanager
 async def connect_over(
-    stream: trio.abc.HalfCloseableStream, keys: DeviceKeys, ephemeral: bytes
+    stream: trio.abc.HalfCloseableStream, keys: DeviceKeys, ephemeral: bytes, *, path: str = "/"
 ) -> AsyncIterator[WireClient]:
-    """A client over a stream that is open already."""
+    """A client over a stream that is open already. Whatever ends it, the stream is closed."""
     try:
         async with trio.open_nursery() as nursery:
-            websocket = await wrap_client_stream(nursery, stream, "relay", "/", max_message_size=MAX_MESSAGE)
+            websocket = await wrap_client_stream(nursery, stream, "relay", path, max_message_size=MAX_MESSAGE)
             try:
                 yield WireClient(websocket, await shake_hands(websocket, keys, ephemeral), keys)
             finally:

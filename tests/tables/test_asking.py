@@ -187,7 +187,8 @@ async def test_once_a_wait_is_over_it_closes_no_cycle(autojump_clock):
     async def a(ctx):
         async for envelope in ctx:
             if envelope.msg == Hold():
-                answers.append(await outcome(ctx.ref("/b").ask(Get())))
+                answer = await outcome(ctx.ref("/b").ask(Get()))
+                answers.append(answer)
 
     async def b(ctx):
         async for envelope in ctx:

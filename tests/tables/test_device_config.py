@@ -1,6 +1,7 @@
 """A device's configuration: defaults, TOML, the environment above it, and one line for what is wrong."""
 
 import pytest
+
 from ferryman.actors.transport import RelayAddress, read_relay_url
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+
 from ferryman.actors.event_hub import EventHub
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Error, Lagged
 
@@ -50,11 +51,10 @@ async def test_a_subscription_ends_with_its_block(autojump_clock):
         async for each in subscription:
             heard.append(each)
 
-    async with trio.open_nursery() as nursery:
-        async with hub.subscribe() as subscription:
-            nursery.start_soon(listen, subscription)
-            hub.publish(event(1))
-            await trio.sleep(1)
+    async with trio.open_nursery() as nursery, hub.subscribe() as subscription:
+        nursery.start_soon(listen, subscription)
+        hub.publish(event(1))
+        await trio.sleep(1)
     hub.publish(event(2))
     assert heard == [event(1)]
 

@@ -1,6 +1,7 @@
 """The group machine, a row a transition."""
 
 import pytest
+
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.machine import Decision, Refused
 from ferryman.protocol.sync.group import (

@@ -1,6 +1,7 @@
 """The inbox machine, a row a transition."""
 
 import pytest
+
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import decode, encode
 from ferryman.protocol.sync import inbox

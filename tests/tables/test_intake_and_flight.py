@@ -1,6 +1,9 @@
 """What is known, held and missing on one device; what is in flight; what waits: the values under a session."""
 
+from dataclasses import replace
+
 import pytest
+
 from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.messages import BlobEntry, Notify, PullResponse
 from ferryman.protocol.sync import flight as outflow
@@ -83,15 +86,17 @@ def test_the_frontier_never_passes_what_is_not_covered():
 
 def test_the_host_gets_held_blobs_in_cursor_order_and_none_behind_a_hole():
     intake = after(notice(3), notice(1))
-    assert intake.next_blob.cursor == 1
+    assert (intake.next_sealed.cursor, intake.next_blob) == (1, None), "not before it is opened"
+    intake = inflow.opened(intake, 1)
+    assert (intake.next_sealed, intake.next_blob.cursor) == (None, 1)
     intake = inflow.handed(intake, 1)
     assert intake.next_blob is None
-    intake = inflow.answered(intake, 1, page(2))
-    assert intake.next_blob.cursor == 2
+    intake = inflow.opened(inflow.answered(intake, 1, page(2)), 2)
+    assert (intake.next_sealed.cursor, intake.next_blob.cursor) == (3, 2)
 
 
 def test_a_new_reader_begins_with_the_first_blob_not_taken():
-    intake = inflow.took(inflow.handed(after((0, page(1, 2, 3))), 2), 1)
+    intake = inflow.took(inflow.handed(inflow.opened(after((0, page(1, 2, 3))), 3), 2), 1)
     assert intake.next_blob.cursor == 3
     assert inflow.rewound(intake).next_blob.cursor == 2
 
@@ -162,7 +167,27 @@ def test_a_refusal_holds_all_back_and_begins_again_with_the_lowest():
     flight = outflow.refused(flight, sent.seq)
     assert outflow.pick(flight, waiting(1, 2, 3, 4))[1] == ()
     flight, again = outflow.pick(outflow.release(flight), waiting(1, 2, 3, 4))
-    assert [each.seq for each in again] == [2, 3, 4], "what is still in flight is not sent twice"
+    assert again == (), "one at a time now, and one is in flight"
+    flight, again = outflow.pick(outflow.landed(flight, number(1))[0], waiting(2, 3, 4))
+    assert [each.seq for each in again] == [2]
+
+
+def test_what_is_still_in_flight_is_not_sent_twice():
+    flight, _ = outflow.pick(Flight(), waiting(1, 2, 3))
+    flight = outflow.release(replace(outflow.refused(outflow.landed(flight, number(1))[0], 1), window=0))
+    assert [each.seq for each in outflow.pick(replace(flight, window=0), waiting(1, 2, 3, 4))[1]] == [1, 4]
+
+
+def test_four_windows_without_a_refusal_double_the_window():
+    flight = outflow.refused(Flight(), 1)
+    widths = []
+    for _ in range(4 + 8 + 16):
+        flight = outflow.acknowledged(flight)
+        widths.append(flight.window)
+    assert (widths[3], widths[4], widths[11], widths[27]) == (2, 2, 4, 8)
+    for _ in range(2000):
+        flight = outflow.acknowledged(flight)
+    assert flight.window == 0, "as wide as at first"
 
 
 def test_an_answer_for_nothing_in_flight_is_known_as_such():

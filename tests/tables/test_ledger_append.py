@@ -213,7 +213,10 @@ def test_the_runtimes_tables_are_tables_and_indexes_and_nothing_else(world, ddl)
 def test_a_table_that_the_file_has_in_another_form_is_refused(world):
     with world.opened():
         pass
-    with pytest.raises(Exception, match="another form of") as raised, world.opened(tables=(TABLE.replace("TEXT", "BLOB"),)):
+    with (
+        pytest.raises(Exception, match="another form of") as raised,
+        world.opened(tables=(TABLE.replace("TEXT", "BLOB"),)),
+    ):
         pass
     assert raised.value.code == "LEDGER_WRONG_TABLES"
     with world.opened(tables=(f"  {TABLE.replace(' (', '   (')};", "CREATE INDEX IF NOT EXISTS i ON pairing (name)")):
@@ -246,11 +249,15 @@ def test_large_values_stand_apart_once_however_many_records_hold_them(world):
     large = bytes(range(256)) * 64
     with world.opened() as store:
         events = (Put("one", large), Put("two", b"small"), Put("three", large))
-        world.append(store, put_entry("a", 0, events=events), put_entry("b", 0, events=(Put("four", large),), reply=large))
+        world.append(
+            store, put_entry("a", 0, events=events), put_entry("b", 0, events=(Put("four", large),), reply=large)
+        )
         assert world.replay(store)[0].events == events
         assert world.replay(store, "b")[0].reply == large
         assert world.append(store, put_entry("b", 0, reply="other")) == Repeated(2, 1, large)
-        assert store.connection.execute("SELECT count(*), sum(length(bytes)) FROM payload").fetchall() == [(1, len(large))]
+        assert store.connection.execute("SELECT count(*), sum(length(bytes)) FROM payload").fetchall() == [
+            (1, len(large))
+        ]
         assert store.connection.execute("SELECT max(length(bytes)) FROM body").fetchall()[0][0] < 300
 
 
@@ -265,7 +272,9 @@ def test_a_large_append_is_not_for_the_loop(world):
 
 
 def test_secrets_are_on_the_disk_only_sealed_and_command_hashes_only_masked(world):
-    entry = put_entry("a", 0, events=(Put("key", b"open", Secret(b"0123456789 the secret")),), command_hash=b"\x77" * 32)
+    entry = put_entry(
+        "a", 0, events=(Put("key", b"open", Secret(b"0123456789 the secret")),), command_hash=b"\x77" * 32
+    )
     with world.opened() as store:
         world.append(store, entry)
         world.append(store, TakeSnapshot("a", 1, Put("state", secret=Secret(b"0123456789 the secret"))))
@@ -282,7 +291,7 @@ def test_a_sealed_field_opens_only_in_its_own_stream(world):
         world.append(store, put_entry("a", 0, events=(Put("key", secret=Secret(b"mine")),)), put_entry("b", 0))
         body = store.connection.execute("SELECT bytes FROM body WHERE seq = 1").fetchall()[0][0]
         with pytest.raises(Exception, match="does not open"):
-            store.codec("b").decode(body)
+            store.seal("b").codec.decode(body)
 
 
 def test_what_was_appended_is_there_after_the_connection_is_lost(world):

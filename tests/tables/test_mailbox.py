@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from ferryman.actors.core.errors import ActorStopped, MailboxFull
-from ferryman.supervisors.spec import ChildSpec, Supervisor
+from ferryman.supervisors.spec import Backoff, ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.actors import Crash, Get, Hold, Journal, Put, Work, outcome, settled
 
@@ -109,16 +109,19 @@ async def test_the_mailbox_outlives_the_incarnation():
         assert journal.got["a"] == [0, 1, 2]
 
 
-async def test_the_mailbox_outlives_a_restart_of_the_supervisor():
+async def test_the_mailbox_outlives_a_restart_of_the_supervisor(autojump_clock):
     journal = Journal()
-    root = Supervisor([ChildSpec("sub", Supervisor([ChildSpec("a", journal.worker)]))])
-    async with open_system(root) as system:
+    sub = Supervisor([ChildSpec("a", journal.worker)])
+    async with open_system(Supervisor([ChildSpec("sub", sub, backoff=Backoff(first_seconds=1))])) as system:
         ref = system.ref("/sub/a")
-        ref.tell(Crash())
+        ref.tell(Work(1))
         ref.tell(Put(1))
+        await settled()
         system.crash("/sub", ValueError())
-        assert await ref.ask(Get()) == (2, 1)
-        assert system.tree().children[0].incarnation == 2
+        await settled()
+        ref.tell(Put(2))
+        assert await ref.ask(Get()) == (2, 2)
+        assert journal.lines == ["a1 up", "a1 down", "a2 up"]
 
 
 async def test_what_is_left_when_an_actor_ends_for_good_is_dead_letters_and_askers_are_told():

@@ -1,6 +1,7 @@
 """From a sealed blob to what the host gets, and how unreadable ones are counted."""
 
 import pytest
+
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.opening import Given, PassedOver, Tally, open_entry

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from ferryman.protocol.crypto.sealing import open_blob
 from ferryman.protocol.ledger.codec import check_recorded, decode, encode, recorded_types
 from ferryman.protocol.machine import Decision, Refused

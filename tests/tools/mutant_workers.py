@@ -225,7 +225,7 @@ def judge(one: Running, *, timed_out: bool) -> Result:
 def plant(job: Job, copy: Path) -> None:
     if job.file:
         path = copy / job.file
-        path.with_name(path.name + ".sound").write_bytes(path.read_bytes())
+        shutil.copy2(path, path.with_name(path.name + ".sound"))  # with its mode: a script must stay one
         path.write_text(path.read_text().replace(job.find, job.replace))
         forget_bytecode(path)
 

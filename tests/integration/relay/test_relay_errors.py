@@ -25,7 +25,9 @@ async def refused_and_closed(client, code, close_code=1008):
 
 
 @pytest.mark.req("S4-114")
-@pytest.mark.parametrize("message", [Push(blob_id(1), b"", 0), Pull(0, 0), Ack(0), Presence("online"), Delete(blob_id(1))])
+@pytest.mark.parametrize(
+    "message", [Push(blob_id(1), b"", 0), Pull(0, 0), Ack(0), Presence("online"), Delete(blob_id(1))]
+)
 async def test_nothing_is_taken_before_hello(world, message):
     async with world.client("anna") as anna:
         await anna.send(message, group_id=GROUP)

@@ -1,0 +1,177 @@
+"""The power goes at every single operation of the relay's disk, under every policy of what survives: what was acknowledged
+is there under its cursor, and no cursor is given twice."""
+
+import random
+from pathlib import Path
+
+import apsw
+import pytest
+import trio
+from trio.testing import MockClock
+
+from ferryman.protocol.relay.messages import Error, Push, PushAck
+from tests.fakes.memory_disk import POLICIES, MemoryDisk, PowerCut
+from tests.fakes.ports import make_fake_ports
+from tests.fakes.relay_load import LOST, pull_everything
+from tests.fakes.relay_world import MEMORY_PATH, memory_relay
+from tests.fakes.wire_client import blob_id
+
+GROUP = b"a group that is one of bare IDs."
+FIRST, SECOND = range(1, 7), range(7, 10)
+
+
+async def life(disk, seed, acknowledged, numbers, *, check=False):
+    """One life of the relay on this disk. Every PUSH_ACK goes into `acknowledged`: blob number -> cursor."""
+    async with memory_relay(make_fake_ports(seed, disk=disk)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        if check:
+            found = await pull_everything(anna)
+            for number, cursor in acknowledged.items():
+                assert found.get(cursor) == (number, payload(number)), f"blob {number} was acknowledged at {cursor}"
+        for number in numbers:
+            await anna.send(Push(blob_id(number), payload(number), 0))
+            if number % 3 == 0:
+                await collect(anna, acknowledged, numbers)
+        await collect(anna, acknowledged, numbers)
+        cursors = list(acknowledged.values())
+        assert len(cursors) == len(set(cursors))
+
+
+async def collect(anna, acknowledged, numbers):
+    with trio.move_on_after(0.5):
+        while True:
+            ack = (await anna.receive_frame()).message
+            assert isinstance(ack, PushAck)
+            number = int.from_bytes(ack.blob_id, "big")
+            assert acknowledged.setdefault(number, ack.cursor) == ack.cursor
+
+
+def payload(number):
+    return b"%d" % number * 40
+
+
+def live(disk, seed, acknowledged, numbers, **options):
+    """Returns whether the life ended by a power cut."""
+    try:
+        trio.run(lambda: life(disk, seed, acknowledged, numbers, **options), clock=MockClock(autojump_threshold=0))
+    except BaseException as error:
+        if cut_among(error):
+            return True
+        raise
+    return False
+
+
+def cut_among(error):
+    if isinstance(error, BaseExceptionGroup):
+        return any(cut_among(one) for one in error.exceptions)
+    return isinstance(error, PowerCut)
+
+
+def operations_of_a_life():
+    disk = MemoryDisk()
+    acknowledged = {}
+    assert not live(disk, 1, acknowledged, FIRST)
+    assert sorted(acknowledged) == list(FIRST)
+    return disk.operations
+
+
+@pytest.mark.req("S4-115", "S4-117")
+def test_a_power_cut_at_any_operation_loses_nothing_acknowledged_and_gives_no_cursor_twice():
+    operations = operations_of_a_life()
+    for cut_at in range(1, operations + 1):
+        policy = POLICIES[cut_at % len(POLICIES)]
+        disk = MemoryDisk()
+        disk.cut_at = cut_at
+        acknowledged = {}
+        if not live(disk, 1, acknowledged, FIRST):
+            continue  # the schedule of this run needed fewer
+        after = disk.after_power_cut(policy, random.Random(cut_at))
+        try:
+            assert not live(after, 2, acknowledged, [*FIRST, *SECOND], check=True)
+        except BaseException as error:
+            error.add_note(f"cut at operation {cut_at} of {operations}, policy {policy}")
+            raise
+        assert sorted(acknowledged) == [*FIRST, *SECOND]
+        assert sorted(acknowledged.values()) == list(range(1, 10))
+
+
+def test_kill_minus_nine_at_any_operation_is_no_worse():
+    for cut_at in range(1, operations_of_a_life() + 1, 5):
+        disk = MemoryDisk()
+        disk.cut_at = cut_at
+        acknowledged = {}
+        if live(disk, 1, acknowledged, FIRST):
+            assert not live(disk.after_kill(), 2, acknowledged, [*FIRST, *SECOND], check=True)
+
+
+async def test_a_full_disk_is_answered_and_survived(autojump_clock):
+    disk = MemoryDisk()
+    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        await anna.push(1, payload(1))
+        disk.capacity = disk.used + 20_000
+        await anna.send(Push(blob_id(2), bytes(100_000), 0))
+        error = await anna.receive(Error)
+        assert (error.code, error.ref) == (3000, blob_id(2))
+        assert error.retry_after_ms > 0
+        assert world.relay.metrics.degraded
+        disk.capacity = None
+        assert (await anna.push(2, bytes(100_000))).cursor == 2
+        assert not world.relay.metrics.degraded
+        assert [entry.cursor for entry in (await anna.pull(0)).blobs] == [1, 2]
+
+
+async def test_a_failed_fsync_ends_the_relay_with_one_line_and_acknowledges_nothing(autojump_clock):
+    disk = MemoryDisk()
+    told = []
+    with pytest.raises(BaseException) as ended:  # noqa: PT011 - a group; what is in it is looked at below
+        async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+            await anna.hello(GROUP)
+            await anna.push(1, payload(1))
+            disk.fail_sync_at = disk.syncs + 1
+            await anna.send(Push(blob_id(2), payload(2), 0))
+            try:
+                told.append((await anna.receive_frame()).message)
+            except LOST:
+                await trio.sleep_forever()
+    assert told == []
+    assert "STORAGE_FAILED" in codes(ended.value)
+    acknowledged = {1: 1}
+    after = disk.after_power_cut("drop")
+    async with memory_relay(make_fake_ports(2, disk=after)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        assert (await anna.pull(0)).blobs[0].cursor == acknowledged[1]
+
+
+def codes(error):
+    if isinstance(error, BaseExceptionGroup):
+        return [code for one in error.exceptions for code in codes(one)]
+    return [getattr(error, "code", type(error).__name__)]
+
+
+@pytest.mark.parametrize("synchronous", ["extra", "full", "normal"])
+async def test_cursors_begin_anew_only_where_a_power_cut_could_have_taken_some_back(autojump_clock, synchronous):
+    disk = MemoryDisk()
+    storage = {"synchronous": synchronous}
+    async with memory_relay(make_fake_ports(1, disk=disk), storage=storage) as world, world.client("anna") as anna:
+        first = await anna.hello(GROUP)
+        await anna.push(1, payload(1))
+        cut_off = disk.after_kill()
+    async with memory_relay(make_fake_ports(2, disk=disk.copy()), storage=storage) as world:
+        async with world.client("anna") as anna:
+            assert (await anna.hello(GROUP)).incarnation == first.incarnation  # it had ended in order
+    async with memory_relay(make_fake_ports(3, disk=cut_off), storage=storage) as world:
+        async with world.client("anna") as anna:
+            again = await anna.hello(GROUP)
+            assert (again.incarnation == first.incarnation) == (synchronous != "normal")
+
+
+def test_a_new_database_is_made_as_the_tables_need_it(tmp_path):
+    disk = MemoryDisk()
+    assert not live(disk, 1, {}, FIRST)
+    path = tmp_path / "copy.db"
+    path.write_bytes(disk.read(Path(MEMORY_PATH)))
+    connection = apsw.Connection(str(path))
+    assert connection.pragma("auto_vacuum") == 2
+    assert connection.pragma("integrity_check") == "ok"
+    connection.close()

@@ -1,0 +1,122 @@
+"""A relay and devices in one process, on memory streams, a mock clock and in-memory disks.
+
+    world = World()
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b, world.url)
+
+A relay or a device that is opened again finds the disk it left; `crash_disk` makes that the disk of a kill.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import trio
+
+from ferryman.actors.recorder import look
+from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
+from ferryman.supervisors.relay import open_relay
+from ferryman.supervisors.relay_config import RelayConfig
+from ferryman.supervisors.runtime import Runtime, open_runtime
+from tests.fakes.memory_disk import MemoryDisk
+from tests.fakes.network import MemoryNetwork
+from tests.fakes.ports import FakeClock, make_fake_ports
+
+GENEROUS = {
+    "messages_per_minute": 1_000_000,
+    "ingress_bytes_per_minute": 2**40,
+    "egress_bytes_per_minute": 2**40,
+    "invite_posts_per_minute": 1_000,
+    "invite_gets_per_minute": 1_000,
+    "handshakes_per_minute": 1_000,
+}
+
+
+class World:
+    """One network, one wall clock, a disk for each name."""
+
+    host, port = "127.0.0.1", 8080
+    url = f"ws://{host}:{port}"
+
+    def __init__(self, seed: int = 1) -> None:
+        self.network = MemoryNetwork()
+        self.clock = FakeClock()
+        self.disks: dict[str, MemoryDisk] = {}
+        self._seed = seed
+        self._opened = 0
+
+    def ports(self, name: str):
+        self._opened += 1
+        disk = self.disks.setdefault(name, MemoryDisk(seed=self._seed))
+        seed = self._seed * 1000 + self._opened
+        return make_fake_ports(seed, network=self.network, disk=disk, clock=self.clock)
+
+    def kill_disk(self, name: str) -> None:
+        """What `name` will find after kill -9: what was written is there, what was in its memory is not."""
+        self.disks[name] = self.disks[name].after_kill()
+
+    @asynccontextmanager
+    async def relay(self, name: str = "relay", **tables: object) -> AsyncIterator[object]:
+        document = {"limits": GENEROUS, **tables}
+        document["server"] = {"bind": f"{self.host}:{self.port}", **document.get("server", {})}
+        document["storage"] = {"database": "/relay.db", **document.get("storage", {})}
+        async with open_relay(RelayConfig.model_validate(document), self.ports(name), rng=Random(1)) as relay:
+            yield relay
+
+    @asynccontextmanager
+    async def device(self, name: str, *, events=None, **sync: object) -> AsyncIterator[Runtime]:
+        config = RuntimeConfig(
+            home=Path("/home"),
+            keys=KeysConfig(passphrase=None, allow_plain=True, use_os_keychain=False),
+            sync=SyncConfig(device_name=name, direct_invites=True, **sync),
+        )
+        heard = (lambda _: None) if events is None else events.append
+        async with open_runtime(config, ports=self.ports(name), rng=Random(name), on_event=heard) as runtime:
+            yield runtime
+
+
+async def join(first: Runtime, *others: Runtime, url: str = World.url) -> None:
+    """Put these devices into one group, and wait until all are connected and have introduced themselves."""
+    if first.sync.last_cursor() == 0:
+        await first.sync.enable(url)
+    for other in others:
+        invite = await first.sync.create_invite()
+        await other.sync.join_invite(invite.short_code, url)
+    for each in (first, *others):
+        await connected(each)
+        await introduced(each)
+
+
+async def connected(runtime: Runtime) -> None:
+    while type(runtime.sync.status()).__name__ != "Connected":
+        await trio.sleep(0.01)
+
+
+async def introduced(runtime: Runtime) -> None:
+    while True:
+        state = await look(runtime.system.ref("/sync/group"))
+        if state.member.introduced and not runtime.sync.outbox().count:
+            return
+        await trio.sleep(0.01)
+
+
+async def flushed(runtime: Runtime) -> None:
+    while runtime.sync.outbox().count:
+        await trio.sleep(0.01)
+
+
+async def receive(runtime: Runtime, count: int, *, take: bool = True) -> list[bytes]:
+    """The next so many blobs' contents; the last one taken too."""
+    contents: list[bytes] = []
+    if not count:
+        return contents
+    async for blob in runtime.sync.blobs():
+        contents.append(blob.data)
+        if len(contents) == count:
+            if take:
+                await blob.taken()
+            return contents
+    raise AssertionError("a stream of blobs never ends")

@@ -1,0 +1,170 @@
+"""A group that its members closed with a proof, its roll, its deletions: what strangers can do there, and what not."""
+
+import pytest
+import trio
+
+from ferryman.protocol.crypto.keys import derive_group
+from ferryman.protocol.relay.messages import Delete, Error, Notify, Peers, Presence, Push, PushAck
+from tests.fakes.relay_world import memory_relay
+from tests.fakes.wire_client import blob_id
+
+SECRET = b"s" * 32
+BARE = b"a group that is one of bare IDs."
+
+
+@pytest.fixture(scope="module")
+def keys():
+    return derive_group(SECRET, b"salt of sixteen.")
+
+
+@pytest.fixture
+async def world():
+    async with memory_relay() as world:
+        yield world
+
+
+async def test_members_who_prove_it_are_welcome_and_then_nobody_else_is(autojump_clock, world, keys):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        await anna.prove(keys)
+        await anna.push(1)
+        await bert.say_hello(keys.group_id)
+        assert (await bert.receive(Error)).code == 1002
+        assert await bert.closed() == 1008
+    async with world.client("bert") as bert:
+        assert (await bert.prove(keys)).max_cursor == 1
+
+
+@pytest.mark.parametrize("pushed_before", [True, False], ids=["stored", "in memory"])
+async def test_the_first_proof_puts_out_who_came_without_one_and_their_blobs(
+    autojump_clock, world, keys, pushed_before
+):
+    async with world.client("mallory") as mallory, world.client("anna") as anna:
+        await mallory.hello(keys.group_id)
+        if pushed_before:
+            await mallory.push(1, b"planted")
+        await anna.prove(keys)
+        assert (await mallory.receive(Error)).code == 1002
+        assert await mallory.closed() == 1008
+        assert (await anna.pull(0)).blobs == ()
+        assert (await anna.push(2, b"ours")).cursor == (2 if pushed_before else 1)
+        assert [entry.payload for entry in (await anna.pull(0)).blobs] == [b"ours"]
+
+
+async def test_what_a_stranger_has_on_its_way_when_the_proof_comes_is_not_stored(autojump_clock, world, keys):
+    async with world.client("mallory") as mallory, world.client("anna") as anna:
+        await mallory.hello(keys.group_id)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(anna.prove, keys)
+            for number in range(50):
+                nursery.start_soon(mallory.send, Push(blob_id(number), b"planted", 0))
+        await mallory.closed()
+        assert (await anna.pull(0)).blobs == ()
+
+
+@pytest.mark.parametrize("fields", [{"group_key": bytes(32)}, {"group_proof": bytes(64)}], ids=["key", "proof"])
+async def test_a_key_without_a_proof_is_no_proof(autojump_clock, world, keys, fields):
+    async with world.client("anna") as anna:
+        await anna.say_hello(keys.group_id, **fields)
+        assert (await anna.receive(Error)).code == 1002
+        assert await anna.closed() == 1008
+
+
+async def test_the_proof_of_another_connection_is_no_proof(autojump_clock, world, keys):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        stolen = keys.prove(anna.noise.handshake_hash)
+        await bert.say_hello(keys.group_id, group_key=keys.group_key, group_proof=stolen)
+        assert (await bert.receive(Error)).code == 1002
+
+
+async def test_a_key_that_the_id_does_not_certify_proves_nothing(autojump_clock, world, keys):
+    async with world.client("anna") as anna:
+        proof = keys.prove(anna.noise.handshake_hash)
+        await anna.say_hello(BARE, group_key=keys.group_key, group_proof=proof)
+        assert (await anna.receive(Error)).code == 1002
+
+
+async def test_the_roll_is_called_to_proven_members_at_most_every_five_seconds(autojump_clock, world, keys):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        await anna.prove(keys, device_name="Anna's phone")
+        first = await anna.receive(Peers)
+        assert [(peer.device_id, peer.device_name, peer.status) for peer in first.devices] == [
+            (anna.device.device_id, "Anna's phone", "online")
+        ]
+        called = trio.current_time()
+        await bert.prove(keys)
+        await bert.send(Presence("away"))
+        await bert.send(Presence("away"))
+        second = await anna.receive(Peers)
+        assert trio.current_time() - called >= 4.9
+        assert {peer.device_id: peer.status for peer in second.devices} == {
+            anna.device.device_id: "online",
+            bert.device.device_id: "away",
+        }
+
+
+async def test_the_roll_is_not_called_to_who_proved_nothing(autojump_clock, world):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(BARE)
+        await bert.hello(BARE)
+        await trio.sleep(6)
+        assert (await anna.push(1)).cursor == 1
+        assert isinstance((await bert.receive_frame()).message, Notify)
+        assert not anna.inbox
+
+
+@pytest.mark.req("S4-121")
+async def test_a_deleted_blob_goes_at_once_when_everybody_else_has_it(autojump_clock, world):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(BARE)
+        await bert.hello(BARE)
+        await anna.push(1)
+        await anna.push(2)
+        await bert.ack(1)
+        await trio.sleep(2)
+        await anna.send(Delete(blob_id(1)))
+        await anna.send(Delete(blob_id(2)))
+        await anna.send(Delete(blob_id(99)))
+        await trio.sleep(2)
+        assert [entry.cursor for entry in (await anna.pull(0)).blobs] == [2]
+        await bert.ack(2)
+        await trio.sleep(2)
+        page = await anna.pull(0)
+        assert (page.blobs, page.max_cursor, page.min_cursor) == ((), 2, 3)
+
+
+async def test_a_late_retry_of_a_blob_that_is_gone_gets_its_first_answer(autojump_clock, world):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(BARE)
+        await bert.hello(BARE)
+        first = await anna.push(1, b"gone soon")
+        await bert.ack(1)
+        await trio.sleep(2)
+        await anna.send(Delete(blob_id(1)))
+        assert await anna.push(1, b"gone soon") == first
+        await anna.send(Push(blob_id(1), b"other", 0))
+        assert (await anna.receive(Error)).code == 1000
+        await anna.send(Push(blob_id(2), b"", 0))
+        assert (await anna.receive(PushAck)).cursor == 2
+
+
+async def test_a_group_that_nobody_pushed_to_is_forgotten_when_everybody_has_left(autojump_clock, world):
+    async with world.client("anna") as anna:
+        first = await anna.hello(BARE)
+    async with world.client("anna") as anna:
+        assert (await anna.hello(BARE)).incarnation == first.incarnation
+    await trio.sleep(200)
+    assert not [node for node in world.relay.system.tree().children[2].children if node.state == "running"]
+    async with world.client("anna") as anna:
+        assert (await anna.hello(BARE)).incarnation != first.incarnation
+
+
+@pytest.mark.req("S4-55")
+async def test_who_is_silent_for_three_heartbeats_is_closed(autojump_clock, world):
+    async with world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(BARE)
+        await bert.hello(BARE)
+        for _ in range(4):
+            await trio.sleep(29)
+            await bert.send(Presence("online"))
+        assert await anna.closed() == 1008
+        assert (await bert.push(1)).cursor == 1
