@@ -56,7 +56,11 @@ class LedgerPort(Protocol):
         ...
 
     async def replay(self, stream: str) -> list[Recorded]:
-        """The records of a stream in order, from its last snapshot on, after every append that was put before."""
+        """The records of a stream in order, from its last snapshot on.
+
+        Every append that was put before is among them, or never will be: what an incarnation left under way cannot come
+        after its successor's replay.
+        """
         ...
 
 

@@ -20,9 +20,7 @@ def durable_stream(
 ) -> Body:
     async def body(ctx: Context[Any]) -> None:
         ledger = LedgerClient(ctx.ref(LEDGER))
-        host = durable(
-            machine, stream, ledger, codec=codec, new_id=ports.ids.new_id, perform=perform, window=window
-        )
+        host = durable(machine, stream, ledger, codec=codec, new_id=ports.ids.new_id, perform=perform, window=window)
         await host(ctx)
 
     return body

@@ -1,7 +1,7 @@
 """Events to whoever listens: each subscriber has a bounded queue of its own, and a slow one is told what it missed.
 
-    publish(event) --> queue of every subscriber --> async for event in subscription
-                           full: the event is dropped for this one, counted, and `Lagged(count)` comes in its place
+publish(event) --> queue of every subscriber --> async for event in subscription
+                       full: the event is dropped for this one, counted, and `Lagged(count)` comes in its place
 """
 
 from __future__ import annotations

@@ -38,8 +38,6 @@ from ferryman.protocol.ledger.snapshot import REMEMBER_SECONDS
 
 GROUP_RECORDS = 1_000
 """Above some hundred records a commit costs by the byte; more would only make the first of them wait."""
-HALVED_ABOVE = 64
-"""More than so many are written as two groups: while the second commits, the senders of the first already go on."""
 GROUP_BYTES = 8 * 1024 * 1024
 """A group of large records is cut here, so that a small one behind it does not wait for all of them."""
 CHECKPOINT_PAGES = 2_000
@@ -141,10 +139,8 @@ class _Writer:
         """Appends first: a replay asked for behind them must see them."""
         appends = [cast("Envelope[Record]", envelope) for envelope in batch if isinstance(envelope.msg, Record)]
         with trio.CancelScope(shield=True):  # from the first INSERT to the last reply
-            half = (len(appends) + 1) // 2 if len(appends) > HALVED_ABOVE else len(appends)
-            for part in (appends[:half], appends[half:]):
-                while part:
-                    part = await self._write_group(part)
+            while appends:
+                appends = await self._write_group(appends)
         for envelope in batch:
             match envelope.msg:
                 case Record():

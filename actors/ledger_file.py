@@ -156,6 +156,8 @@ def explain(path: Path, error: Exception, *, record: int | None = None) -> Ledge
             return LedgerInUse(f"{path}: another process has it open; end that process first")
         case apsw.CantOpenError() | apsw.ReadOnlyError() | apsw.PermissionsError() | PermissionError():
             return LedgerUnwritable(f"{path}: cannot be opened for writing; make the file and its directory writable")
+        case apsw.IOError():
+            return LedgerUnwritable(f"{at}: the disk fails ({error}); check the disk", record=record)
         case OSError():
             return LedgerUnwritable(f"{path}: {error.strerror or error}; make the file and its directory writable")
         case _:

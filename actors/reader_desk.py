@@ -134,6 +134,4 @@ class ReaderDesk:
 
 
 def show(entry: BlobEntry, given: Given, incarnation: bytes) -> Handed:
-    return Handed(
-        entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, incarnation, given.link
-    )
+    return Handed(entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, incarnation, given.link)

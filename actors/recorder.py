@@ -66,9 +66,7 @@ def is_full(answer: object) -> bool:
     return isinstance(answer, Refused) and answer.code == STORAGE_FULL
 
 
-async def insist(
-    target: Ref[Any], command_id: bytes, command: Command[Any], *, full_disk_waits: bool = True
-) -> Any:
+async def insist(target: Ref[Any], command_id: bytes, command: Command[Any], *, full_disk_waits: bool = True) -> Any:
     """The answer to a command, repeated under the same id over crashes and a full disk. Raises ActorStopped."""
     while True:
         try:

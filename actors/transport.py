@@ -22,6 +22,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from ferryman.actors.ports import Ports
+from ferryman.actors.watched_stream import WatchedStream
 from ferryman.protocol.crypto.noise import NoiseSession, initiate
 from ferryman.protocol.errors import BadInput, RemoteProtocolError
 from ferryman.protocol.relay.errors import CloseCode
@@ -183,16 +184,7 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
                     trust = dialing.trust or ssl.create_default_context()
                     stream = trio.SSLStream(stream, trust, server_hostname=address.host, https_compatible=True)
                     await stream.do_handshake()
-                socket = await wrap_client_stream(
-                    nursery,
-                    stream,  # pyright: ignore[reportArgumentType] - any stream will do, it says so in its documentation
-                    authority(address),
-                    address.path,
-                    extra_headers=list(dialing.headers),
-                    message_queue_size=1,
-                    max_message_size=client_websocket_limit(dialing.max_blob_size),
-                    receive_buffer_size=RECEIVE_BYTES,
-                )
+                socket = await _upgrade(nursery, stream, dialing)
             except BaseException:
                 await trio.aclose_forcefully(stream)
                 raise
@@ -201,6 +193,26 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
         finally:
             nursery.cancel_scope.cancel()
             await trio.aclose_forcefully(stream)
+
+
+async def _upgrade(nursery: trio.Nursery, stream: trio.abc.Stream, dialing: Dialing) -> WebSocketConnection:
+    """The WebSocket over a fresh stream. Raises BrokenResourceError at once when the relay goes away meanwhile."""
+    watched = WatchedStream(stream)
+    async with trio.open_nursery() as watching:
+        watching.start_soon(watched.ends, watching.cancel_scope)
+        socket = await wrap_client_stream(
+            nursery,
+            watched,  # pyright: ignore[reportArgumentType] - any stream will do, it says so in its documentation
+            authority(dialing.address),
+            dialing.address.path,
+            extra_headers=list(dialing.headers),
+            message_queue_size=1,
+            max_message_size=client_websocket_limit(dialing.max_blob_size),
+            receive_buffer_size=RECEIVE_BYTES,
+        )
+        watching.cancel_scope.cancel()
+        return socket
+    raise trio.BrokenResourceError("it went away before the upgrade was done")
 
 
 async def _shake_hands(ports: Ports, dialing: Dialing, socket: WebSocketConnection) -> NoiseSession | LinkEnd:

@@ -1,14 +1,15 @@
 """A note book on every device: what is typed on one shows on all. Beside it runs a relay: ferryman relay
 
-    python examples/embed_in_trio.py HOME  ws://127.0.0.1:8080               makes the group and shows an invite
-    python examples/embed_in_trio.py HOME2 ws://127.0.0.1:8080 SHORT-CODE    joins it
+python examples/embed_in_trio.py HOME  ws://127.0.0.1:8080               makes the group and shows an invite
+python examples/embed_in_trio.py HOME2 ws://127.0.0.1:8080 SHORT-CODE    joins it
 """
 
 import sys
 from pathlib import Path
 
-import ferryman
 import trio
+
+import ferryman
 
 
 async def show(runtime: ferryman.Runtime) -> None:

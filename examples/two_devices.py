@@ -1,10 +1,11 @@
-"""Two devices and a relay in one process: the phone pushes, the laptop receives. Run it: python examples/two_devices.py"""
+"""Two devices and a relay in one process: the phone pushes, the laptop receives. python examples/two_devices.py"""
 
 import tempfile
 from pathlib import Path
 
-import ferryman
 import trio
+
+import ferryman
 
 
 def device(home: Path) -> ferryman.RuntimeConfig:

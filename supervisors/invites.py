@@ -56,9 +56,7 @@ class InviteDesk:
         for _ in range(CODE_TRIES):
             code = new_code(ports.entropy.random_bytes(CODE_BYTES))
             key = await ports.threads.run(partial(derive_key, code))
-            sealed = seal_payload(
-                invite.payload(), code=code, key=key, nonce=ports.entropy.random_bytes(NONCE_BYTES)
-            )
+            sealed = seal_payload(invite.payload(), code=code, key=key, nonce=ports.entropy.random_bytes(NONCE_BYTES))
             body = msgspec.json.encode({"lookup_key": code.lookup_key, "encrypted_payload": sealed})
             answer = await self._request(read_relay_url(invite.relay_url), "POST", "/invite", body)
             if answer.status == 201:
@@ -88,9 +86,7 @@ class InviteDesk:
         """Take an invite's short code back. False: it was used or is gone. Raises Offline, RelayRefused."""
         code = read_code(invite.short_code)
         bearer = ((b"Authorization", b"Bearer " + invite.revoke_token.encode()),)
-        answer = await self._request(
-            read_relay_url(relay_url), "DELETE", f"/invite/{code.lookup_key}", headers=bearer
-        )
+        answer = await self._request(read_relay_url(relay_url), "DELETE", f"/invite/{code.lookup_key}", headers=bearer)
         if answer.status not in (204, 404):
             raise refusal(answer)
         return answer.status == 204

@@ -22,8 +22,9 @@ from ferryman.actors.core.context import Context
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.ports import Ports
 from ferryman.actors.rate_limiter import Rate, rate_limiter
+from ferryman.actors.relay.accepted import Accepted
 from ferryman.actors.relay.buffer import buffer
-from ferryman.actors.relay.connection import Accepted, ConnectionPorts, connection
+from ferryman.actors.relay.connection import ConnectionPorts, connection
 from ferryman.actors.relay.cursor_allocator import cursor_allocator
 from ferryman.actors.relay.door import DoorPorts, Listener, door
 from ferryman.actors.relay.frames import FrameWriter

@@ -284,13 +284,9 @@ class Sync:
         """Through the client, which knows what lies before it; without one the inbox notes this blob alone."""
         while (client := self._harbour.board.client) is not None:
             try:
-                return await self._ref(client).ask(
-                    TakeBlob(command_id, handed.cursor, handed.incarnation, handed.link)
-                )
+                return await self._ref(client).ask(TakeBlob(command_id, handed.cursor, handed.incarnation, handed.link))
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
         member = await self._member()
-        await self._do(
-            INBOX, Take(member.group_id, handed.incarnation, handed.cursor, handed.link), command_id
-        )
+        await self._do(INBOX, Take(member.group_id, handed.incarnation, handed.cursor, handed.link), command_id)
         return None

@@ -19,36 +19,23 @@ import trio
 from ferryman.actors.core.context import Context
 from ferryman.actors.core.messages import Down
 from ferryman.actors.core.ref import Ref
+from ferryman.actors.relay.accepted import RECEIVE_BYTES, Accepted
 from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requests, RouterPorts
 from ferryman.actors.relay.lane import Drain, Wake
 from ferryman.actors.relay.meter import Meter
 from ferryman.actors.relay.seats import Closing, Outgoing, Seat
 from ferryman.actors.relay.session import Request, Session
-from ferryman.actors.relay.stream import DRAIN_BYTES, FINISH_SECONDS, BoundedStream
-from ferryman.actors.relay.websocket import WebSocket
+from ferryman.actors.relay.stream import DRAIN_BYTES, FINISH_SECONDS
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.limits import MISSED_HEARTBEATS
 from ferryman.protocol.relay.messages import Delete, Hello, Pull, Push
 
-RECEIVE_BYTES = 16 * 1024
 SEND_BYTES = 256 * 1024  # sealed at one time; more waits unsealed, where it can still be dropped
 RAW_BYTES = 64 * 1024  # pongs and handshakes on their way out; above that the peer is not read
 WAKE_UPS = 64
 PULLS_WAITING = 16
 OVERLOADED_MS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """An upgraded stream, as the door hands it over. `deadline`: by then the Noise handshake is done."""
-
-    stream: BoundedStream
-    websocket: WebSocket
-    rest: bytes  # what came after the upgrade's head
-    source: str
-    deadline: float
-    gone: Callable[[], None]  # the door counts connections by source
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +107,9 @@ class Connection:
                         pass
                     case Drain():
                         self._shut_down()
-                    case Down():
-                        self._seat.close(CloseCode.GOING_AWAY, "the group starts anew")
+                    case Down(path=path):
+                        if self._router is not None and path == self._router.path:  # not of a group that it left
+                            self._seat.close(CloseCode.GOING_AWAY, "the group starts anew")
                     case other:
                         raise TypeError(f"not a message of a connection: {type(other).__name__}")
             try:

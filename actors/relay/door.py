@@ -30,7 +30,7 @@ from ferryman.actors.core.context import Context
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.ports import Network
 from ferryman.actors.rate_limiter import Spend
-from ferryman.actors.relay.connection import RECEIVE_BYTES, Accepted
+from ferryman.actors.relay.accepted import RECEIVE_BYTES, Accepted
 from ferryman.actors.relay.heads import REQUEST_SECONDS, Heads, Refusal, Request, Response, Upgrade
 from ferryman.actors.relay.http import Answer, retry_after
 from ferryman.actors.relay.settings import Settings

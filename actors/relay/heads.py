@@ -106,9 +106,7 @@ class Heads:
                         return refused
                     self._head = event
                 case h11.Data(data=data):
-                    self._body += data
-                    if len(self._body) > BODY_BYTES:
-                        return Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                    self._body += data  # no more than the head announced, which was judged
                 case h11.EndOfMessage():
                     return self._whole()
                 case _:  # the end; NEED_DATA; PAUSED: an answer is due first

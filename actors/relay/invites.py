@@ -19,7 +19,7 @@ from ferryman.actors.core.context import Context
 from ferryman.actors.core.messages import Ask
 from ferryman.actors.ports import Clock, Entropy
 from ferryman.actors.relay.buffer_messages import ClaimInvite, PutInvite, RevokeInvite
-from ferryman.protocol.sync.short_code import canonical
+from ferryman.protocol.relay.code_letters import canonical
 
 BUFFER = "/buffer"
 LOOKUP_LETTERS = 8

@@ -54,6 +54,8 @@ def may_hold_hashes(body: bytes) -> bool:
 
 def hashes(body: bytes) -> list[bytes]:
     """The hashes of the values that stand elsewhere, in order, each once."""
+    if not may_hold_hashes(body):
+        return []
     found: dict[bytes, None] = {}
 
     def note(value: object) -> object:
@@ -61,8 +63,7 @@ def hashes(body: bytes) -> list[bytes]:
             found[bytes(value.data)] = None
         return value
 
-    if may_hold_hashes(body):
-        _walk(_unpack(body), note)
+    _walk(_unpack(body), note)
     return list(found)
 
 

@@ -184,9 +184,7 @@ class Group:
 def join(state: GroupState, command: JoinGroup) -> Decision[GroupEvent] | Refused:
     member = state.member
     if member is None:
-        joined = GroupJoined(
-            command.group_id, command.secret, command.relay_url, command.creator_id, command.relay_key
-        )
+        joined = GroupJoined(command.group_id, command.secret, command.relay_url, command.creator_id, command.relay_key)
         return Decision((joined,))
     if member.group_id != command.group_id:
         return Refused(ALREADY_JOINED, "this device belongs to another group: a home directory holds one")

@@ -111,7 +111,8 @@ def pulled(session: Session, online: Online, response: PullResponse) -> Step:
         inflows = inflow.skip_to(inflows, response.min_cursor - 1)
         effects = (Tell(events.ResyncRequired("the relay no longer has blobs that we had not pulled")),)
     inflows = inflow.answered(inflows, pull.after, response)
-    return replace(session, phase=replace(online, chained=response.has_more), intake=inflows), effects
+    online = replace(online, chained=response.has_more, catching_up=online.catching_up and response.has_more)
+    return replace(session, phase=online, intake=inflows), effects
 
 
 def complained(session: Session, online: Online, error: Error) -> Step:

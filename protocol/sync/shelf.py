@@ -1,8 +1,8 @@
 """Which sealed blobs wait, in the order of their seq, as a value: a change copies a compartment, not the whole shelf.
 
-    shelf = EMPTY.put(waiting) -> Shelf        seq only grows
-    shelf.remove(seq) -> Shelf
-    shelf.after(seq, blobs=64, size=4 MiB) -> the next ones in order
+shelf = EMPTY.put(waiting) -> Shelf        seq only grows
+shelf.remove(seq) -> Shelf
+shelf.after(seq, blobs=64, size=4 MiB) -> the next ones in order
 """
 
 from __future__ import annotations

@@ -4,25 +4,19 @@
     \\_______/ \\_______/
     lookup key  the rest: never leaves the devices; Argon2id makes it the payload's key
 
-The letters are Crockford's base32, which has no I, L, O and U. People type what they read, so before any use, on the
-relay too: hyphens and blanks dropped, upper case, I and L read as 1, O as 0.
+How letters are read stands in `protocol.relay.code_letters`, which the relay shares.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Final
 
 from ferryman.protocol.crypto.code_seal import open_under_code, seal_under_code, stretch
 from ferryman.protocol.errors import BadInput, LocalProtocolError
+from ferryman.protocol.relay.code_letters import ALPHABET, LOOKUP_LETTERS, canonical
 
-ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 ENTROPY_BYTES: Final = 10  # 16 letters of 5 bits
-LOOKUP_LETTERS: Final = 8
-
-_LETTERS = re.compile(f"[{ALPHABET}]*", re.ASCII)
-_LOOK_ALIKES: Final = str.maketrans("ILO", "110", "- ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +39,6 @@ def new_code(entropy: bytes) -> ShortCode:
     number = int.from_bytes(entropy, "big")
     letters = "".join(ALPHABET[number >> shift & 31] for shift in range(75, -1, -5))
     return ShortCode(letters[:LOOKUP_LETTERS], letters[LOOKUP_LETTERS:])
-
-
-def canonical(text: str, letters: int = LOOKUP_LETTERS) -> str | None:
-    """The canonical form of a code or a lookup key of so many letters, None when it is none (for the relay: 404)."""
-    if not text.isascii():
-        return None
-    plain = text.upper().translate(_LOOK_ALIKES)
-    return plain if len(plain) == letters and _LETTERS.fullmatch(plain) else None
 
 
 def read_code(text: str) -> ShortCode:

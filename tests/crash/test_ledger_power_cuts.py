@@ -15,7 +15,7 @@ from ferryman.actors.ledger_compact import compact
 from ferryman.actors.ledger_file import FatalStorageError, Place
 from ferryman.actors.ledger_open import open_ledger
 from ferryman.actors.ledger_reader import replay
-from ferryman.protocol.ledger.errors import LedgerUnwritable
+from ferryman.protocol.ledger.errors import LedgerError, LedgerUnwritable
 from ferryman.protocol.ledger.record import Appended, Repeated, TakeSnapshot
 from ferryman.protocol.machine import Row
 from tests.fakes.ledger_world import PATH, TABLE, Kept, Put, put_entry
@@ -189,12 +189,10 @@ def test_a_failed_sync_anywhere_ends_the_process_and_what_was_acknowledged_is_th
         disk = MemoryDisk()
         disk.fail_sync_at = failing
         life = Life(disk)
-        try:
+        with pytest.raises((FatalStorageError, OSError, LedgerError, apsw.Error)) as raised:
             life.run(STORY)
-        except FatalStorageError:
-            fatal += 1
-        except OSError:  # a key store's file: written anew, or not at all
-            pass
+        assert isinstance(raised.value, FatalStorageError | OSError)  # the key store's files are written anew, or not
+        fatal += isinstance(raised.value, FatalStorageError)
         next_life = Life(disk.after_power_cut("drop"), seed=2)
         assert len(numbers(replayed(next_life)[0])) >= life.acknowledged
     assert fatal > len(STORY)

@@ -1,8 +1,8 @@
 """A Trio run as the guest of a plain test: it moves only while the test pumps, so a state machine can talk to it.
 
-    loop = GuestLoop(main, clock=MockClock())
-    loop.do(lambda: system.ref("/a").tell(Crash()))     runs inside Trio, then until all tasks are blocked
-    loop.close()                                        cancels main and returns its outcome
+loop = GuestLoop(main, clock=MockClock())
+loop.do(lambda: system.ref("/a").tell(Crash()))     runs inside Trio, then until all tasks are blocked
+loop.close()                                        cancels main and returns its outcome
 """
 
 from __future__ import annotations

@@ -25,43 +25,20 @@ connection sees what was committed before it was opened, and `connect(read_only=
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import apsw
 
+from tests.fakes.memory_vfs import Inode, MemoryVfs, cut, put
+
 POLICIES = ("drop", "all", "prefix", "subset", "torn", "shorn", "garbage", "zeros")
 SECTOR = 512
-_vfs_numbers = itertools.count(1)
-_SYNCS_ITS_NAME = apsw.SQLITE_OPEN_MAIN_JOURNAL | apsw.SQLITE_OPEN_SUPER_JOURNAL | apsw.SQLITE_OPEN_WAL
 
 
 class PowerCut(BaseException):
     """The machine is gone. No Exception: nobody may catch it and go on."""
-
-
-@dataclass
-class Inode:
-    """`seen` is what a reader gets; `kept` is on the medium; `unsynced` leads from one to the other."""
-
-    seen: bytearray = field(default_factory=bytearray)
-    kept: bytes = b""
-    unsynced: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, data); (length, None): truncate
-
-    def write(self, offset: int, data: bytes) -> None:
-        _put(self.seen, offset, data)
-        self.unsynced.append((offset, data))
-
-    def truncate(self, length: int) -> None:
-        _cut(self.seen, length)
-        self.unsynced.append((length, None))
-
-    def sync(self) -> None:
-        self.kept = bytes(self.seen)
-        self.unsynced.clear()
 
 
 class MemoryDisk:
@@ -82,13 +59,13 @@ class MemoryDisk:
         self._locks: dict[str, None] = {}
         self._seed = seed
         self._chance = random.Random(f"vfs {seed}")
-        self._vfs = _Vfs(self, f"memory-disk-{next(_vfs_numbers)}")
+        self._vfs = MemoryVfs(self)
 
     # --- the port
 
     def connect(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-        connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs.vfs_name)
+        connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs.name)
         connection.exec_trace = self._require_power
         connection.pragma("locking_mode", "exclusive")
         if read_only:
@@ -214,153 +191,6 @@ class MemoryDisk:
         return self._chance.randbytes(count)
 
 
-class _Vfs(apsw.VFS):
-    def __init__(self, disk: MemoryDisk, name: str) -> None:
-        self.disk = disk
-        self.vfs_name = name
-        super().__init__(name, "")
-
-    def xOpen(self, name, flags):  # noqa: N802
-        disk = self.disk
-        path = name if isinstance(name, str) or name is None else name.filename()
-        created = False
-        if path is None:
-            inode = Inode()  # a temporary file has no name
-        elif path in disk.names:
-            inode = disk.names[path]
-        elif flags[0] & apsw.SQLITE_OPEN_CREATE:
-            _as_sqlite(disk.step, apsw.SQLITE_CANTOPEN)
-            inode = Inode()
-            disk.change_name(path, inode)
-            created = bool(flags[0] & _SYNCS_ITS_NAME)
-        else:
-            raise apsw.exception_for(apsw.SQLITE_CANTOPEN)
-        flags[1] = flags[0]
-        return _File(disk, inode, path, created=created)
-
-    def xDelete(self, name, sync_directory):  # noqa: N802
-        if self.disk.dead:
-            return
-        if name not in self.disk.names:
-            raise apsw.exception_for(apsw.SQLITE_IOERR_DELETE_NOENT)
-        _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DELETE)
-        self.disk.change_name(name, None)
-        if sync_directory:
-            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
-            self.disk.sync_names()
-
-    def xAccess(self, name, flags):  # noqa: N802
-        if flags == apsw.SQLITE_ACCESS_READWRITE and self.disk.read_only:
-            return False
-        return name in self.disk.names
-
-    def xFullPathname(self, name):  # noqa: N802
-        return name
-
-    def xRandomness(self, count):  # noqa: N802
-        return self.disk.random_bytes(count)
-
-    def xSleep(self, microseconds):  # noqa: N802
-        return microseconds
-
-    def xCurrentTime(self):  # noqa: N802
-        return 2_461_000.5
-
-    def xCurrentTimeInt64(self):  # noqa: N802
-        return int(2_461_000.5 * 86_400_000)
-
-    def xGetLastError(self):  # noqa: N802
-        return 0, ""
-
-
-class _File:
-    """An open file. On a machine that is gone it takes everything and keeps nothing: SQLite tidies up after the error
-    that it was given, and cannot be given another one meanwhile."""
-
-    def __init__(self, disk: MemoryDisk, inode: Inode, path: str | None, *, created: bool) -> None:
-        self.disk = disk
-        self.inode = inode
-        self.path = path
-        self.name_is_new = created
-
-    def xRead(self, amount, offset):  # noqa: N802
-        return bytes(self.inode.seen[offset : offset + amount])
-
-    def xWrite(self, data, offset):  # noqa: N802
-        if self.disk.dead:
-            return
-        data = bytes(data)
-        if self.path is not None:
-            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_WRITE)
-            if self.disk.fail_write:
-                raise apsw.exception_for(apsw.SQLITE_IOERR_WRITE)
-            grows = offset + len(data) - len(self.inode.seen)
-            _as_sqlite(lambda: self.disk.require_room(grows), apsw.SQLITE_FULL)
-        self.inode.write(offset, data)
-
-    def xTruncate(self, length):  # noqa: N802
-        if self.disk.dead:
-            return
-        if self.path is not None:
-            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_TRUNCATE)
-        self.inode.truncate(length)
-
-    def xSync(self, _flags):  # noqa: N802
-        if self.disk.dead:
-            return
-        _as_sqlite(lambda: self.disk.sync(self.inode), apsw.SQLITE_IOERR_FSYNC)
-        if self.name_is_new:
-            _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
-            self.disk.sync_names()
-            self.name_is_new = False
-
-    def xFileSize(self):  # noqa: N802
-        return len(self.inode.seen)
-
-    def xLock(self, _level):  # noqa: N802
-        """Exclusive by agreement: one process, and readers that look once."""
-
-    def xUnlock(self, _level):  # noqa: N802
-        """See xLock."""
-
-    def xCheckReservedLock(self):  # noqa: N802
-        return False
-
-    def xFileControl(self, _operation, _pointer):  # noqa: N802
-        return False
-
-    def xSectorSize(self):  # noqa: N802
-        return SECTOR
-
-    def xDeviceCharacteristics(self):  # noqa: N802
-        """As on Linux and macOS: a torn write harms its own bytes and none beside them."""
-        return apsw.SQLITE_IOCAP_POWERSAFE_OVERWRITE
-
-    def xClose(self):  # noqa: N802
-        """Nothing is written on closing."""
-
-
-def _as_sqlite(operation: Callable[[], None], code: int) -> None:
-    """PowerCut passes; the system's errors become SQLite's."""
-    try:
-        operation()
-    except OSError as error:
-        raise apsw.exception_for(code) from error
-
-
-def _put(content: bytearray, offset: int, data: bytes) -> None:
-    if len(content) < offset:
-        content.extend(bytes(offset - len(content)))
-    content[offset : offset + len(data)] = data
-
-
-def _cut(content: bytearray, length: int) -> None:
-    if length < len(content):
-        del content[length:]
-    else:
-        content.extend(bytes(length - len(content)))
-
-
 def _rename(names: dict[str, Inode], name: str, inode: Inode | None) -> None:
     if inode is None:
         names.pop(name, None)
@@ -379,20 +209,20 @@ def _survive(inode: Inode, policy: str, chance: random.Random) -> bytearray:
         last = place == len(writes) - 1
         if data is None:
             if policy != "subset" or chance.random() < 0.5:
-                _cut(content, offset)
+                cut(content, offset)
         elif policy in ("all", "prefix") or (policy == "subset" and chance.random() < 0.5):
-            _put(content, offset, data)
+            put(content, offset, data)
         elif policy == "torn":
-            _put(content, offset, data[: _torn(len(data), chance)] if last else data)
+            put(content, offset, data[: _torn(len(data), chance)] if last else data)
         elif policy in ("shorn", "garbage"):
             for start in range(0, len(data), SECTOR):
                 sector = data[start : start + SECTOR]
                 if chance.random() < 0.5:
-                    _put(content, offset + start, sector)
+                    put(content, offset + start, sector)
                 elif policy == "garbage":
-                    _put(content, offset + start, chance.randbytes(len(sector)))
+                    put(content, offset + start, chance.randbytes(len(sector)))
         elif policy == "zeros":
-            _put(content, offset, bytes(len(data)))
+            put(content, offset, bytes(len(data)))
     return content
 
 

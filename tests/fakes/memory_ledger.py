@@ -106,13 +106,13 @@ class MemoryLedger:
 
     def release(self, count: int | None = None) -> None:
         """Commit what is in line, the oldest `count` of it."""
-        for pending in self.line[:count]:
+        due, self.line = (self.line, []) if count is None else (self.line[:count], self.line[count:])
+        for pending in due:
             try:
                 pending.outcome = self._commit(pending.entry)
-            except LedgerGone as gone:
+            except Exception as gone:
                 pending.outcome = gone
             pending.done.set()
-        del self.line[:count]
 
     def _commit(self, entry: Append) -> AppendOutcome:
         self.appends += 1

@@ -34,9 +34,7 @@ def enqueue(value: int, content: bytes = b"content", **changes: object) -> Enque
     """The command for blob `value`, sealed by our device."""
     keys = group_keys()
     plain = SealingRules(sign=False)
-    command = Enqueue(
-        keys.group_id, number(value), number(value, 24), b"chain id", content, Writer(keys, OURS), plain
-    )
+    command = Enqueue(keys.group_id, number(value), number(value, 24), b"chain id", content, Writer(keys, OURS), plain)
     return replace(command, **changes)
 
 

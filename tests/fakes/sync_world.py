@@ -9,7 +9,7 @@ A relay or a device that is opened again finds the disk it left; `crash_disk` ma
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -17,6 +17,7 @@ from random import Random
 import trio
 
 from ferryman.actors.recorder import look
+from ferryman.protocol.sync.events import Connected
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.relay import open_relay
 from ferryman.supervisors.relay_config import RelayConfig
@@ -90,9 +91,13 @@ async def join(first: Runtime, *others: Runtime, url: str = World.url) -> None:
         await introduced(each)
 
 
-async def connected(runtime: Runtime) -> None:
-    while type(runtime.sync.status()).__name__ != "Connected":
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
         await trio.sleep(0.01)
+
+
+async def connected(runtime: Runtime) -> None:
+    await until(lambda: isinstance(runtime.sync.status(), Connected))
 
 
 async def introduced(runtime: Runtime) -> None:
@@ -104,8 +109,7 @@ async def introduced(runtime: Runtime) -> None:
 
 
 async def flushed(runtime: Runtime) -> None:
-    while runtime.sync.outbox().count:
-        await trio.sleep(0.01)
+    await until(lambda: runtime.sync.outbox().count == 0)
 
 
 async def receive(runtime: Runtime, count: int, *, take: bool = True) -> list[bytes]:

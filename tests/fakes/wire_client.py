@@ -69,9 +69,10 @@ class WireClient:
         return await self._read()
 
     async def _read(self) -> Frame:
-        with trio.fail_after(PATIENCE_SECONDS):
+        with trio.move_on_after(PATIENCE_SECONDS):
             sealed = await self.websocket.get_message()
-        return decode_frame(self.noise.open_frame(sealed), from_client=False)
+            return decode_frame(self.noise.open_frame(sealed), from_client=False)
+        raise AssertionError(f"nothing came within {PATIENCE_SECONDS:g} s")
 
     async def receive(self, kind: type[M]) -> M:
         """The next message, which has to be of that kind."""
@@ -118,12 +119,13 @@ class WireClient:
 
     async def closed(self) -> int:
         """Wait until the relay has closed, reading away what still comes; returns the close code."""
-        with trio.fail_after(PATIENCE_SECONDS):
+        with trio.move_on_after(PATIENCE_SECONDS):
             while True:
                 try:
                     await self.websocket.get_message()
                 except ConnectionClosed as closed:
                     return closed.reason.code if closed.reason is not None else 1006
+        raise AssertionError(f"not closed within {PATIENCE_SECONDS:g} s")
 
 
 async def shake_hands(websocket: WebSocketConnection, keys: DeviceKeys, ephemeral: bytes) -> NoiseSession:

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.integration.test_sync_sigkill import RelayProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

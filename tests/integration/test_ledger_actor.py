@@ -1,16 +1,13 @@
 """The ledger as an actor: groups, replies after the commit, restarts, a full disk, and durable actors on top of it."""
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 import pytest
 import trio
-import trio.testing
 
 from ferryman.actors.core.errors import ActorCrashed, RecoveryFailed
-from ferryman.actors.durable import Do, Look, durable
 from ferryman.actors.ledger import CHECKPOINT_PAGES, GROUP_BYTES, GetStatus, LedgerClient, Record, ledger_body
 from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ledger_open import ANCHOR
@@ -18,35 +15,17 @@ from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger import codec
 from ferryman.protocol.ledger.anchor import parse_anchor
-from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.ledger.record import Appended, CommandMismatch, Conflict, Repeated, StorageFull
-from ferryman.protocol.machine import Command, Decision, Refused
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
-from tests.fakes.ledger_world import PATH, TABLE, Kept, Put, put_entry
-from tests.fakes.memory_disk import MemoryDisk
+from tests.fakes.ledger_tree import LedgerTree
+from tests.fakes.ledger_world import PATH, Kept, Put, put_entry
 from tests.fakes.memory_keychain import MemoryKeychain
-from tests.fakes.ports import make_fake_ports
-
-
-class World:
-    """A disk and a key store; each `run` is one life of the ledger's actor."""
-
-    def __init__(self):
-        self.disk = MemoryDisk()
-        self.keychain = MemoryKeychain()
-        self.lives = 0
-
-    def system(self, *more):
-        self.lives += 1
-        ports = make_fake_ports(self.lives, disk=self.disk)
-        body = ledger_body(PATH, ports, self.keychain, tables=(TABLE,), wal_bytes=0)
-        return open_system(Supervisor([ChildSpec("ledger", body), *more]))
 
 
 @pytest.fixture
 def world():
-    return World()
+    return LedgerTree()
 
 
 async def together(client, *entries):
@@ -63,6 +42,16 @@ async def test_what_waits_together_is_committed_together_and_answered_in_order(w
         answers = await together(client, *(put_entry("a", version) for version in range(1, 101)))
         assert answers == [Appended(version + 1, version + 1) for version in range(1, 101)]
         assert world.disk.syncs - before <= 2
+
+
+async def test_who_has_an_answer_has_a_record_that_no_power_cut_takes_back(world):
+    async with world.system() as system:
+        client = LedgerClient(system.ref("/ledger"))
+        assert await client.append(put_entry("a", 0)) == Appended(1, 1)
+        world_after = world.disk.after_power_cut("drop")
+    world.disk = world_after
+    async with world.system() as system:
+        assert len(await LedgerClient(system.ref("/ledger")).replay("a")) == 1
 
 
 async def test_each_answer_of_the_table_reaches_its_own_asker(world):
@@ -244,64 +233,6 @@ async def test_the_log_is_emptied_into_the_file_while_the_ledger_runs(world):
 async def test_a_message_of_no_kind_is_no_message(world):
     assert Record(put_entry("a", 0)).entry.stream == "a"
     assert GetStatus() == GetStatus()
-
-
-# --- a durable actor on the real ledger
-
-
-@recorded("test.added/1")
-@dataclass(frozen=True, slots=True)
-class Added:
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Add(Command[int]):
-    amount: int
-
-
-class Counter:
-    name = "counter"
-    initial = 0
-
-    def decide(self, state, command):
-        if command.amount == 0:
-            return Refused("NOTHING", "to add", record=True)
-        return Decision((Added(command.amount),), reply=state + command.amount)
-
-    def evolve(self, state, event):
-        return state + event.amount
-
-    def owed(self, _state):
-        return {}
-
-
-class Commands:
-    command_hash = staticmethod(codec.command_hash)
-
-
-def counter(window):
-    async def body(ctx):
-        ledger = LedgerClient(ctx.ref("/ledger"))
-        await durable(Counter(), "count", ledger, codec=Commands, new_id=lambda: bytes(16), window=window)(ctx)
-
-    return ChildSpec("counter", body)
-
-
-@pytest.mark.parametrize("window", [1, 16])
-async def test_a_durable_actor_replays_its_stream_from_the_real_ledger(world, window):
-    async with world.system(counter(window)) as system:
-        ref = system.ref("/counter")
-        for number in range(1, 6):
-            assert await ref.ask(Do(number.to_bytes(16, "big"), Add(10))) == number * 10
-        assert await ref.ask(Do(bytes(16), Add(0))) == Refused("NOTHING", "to add", record=True)
-        system.crash("/counter", ZeroDivisionError())
-        assert await ref.ask(Do((1).to_bytes(16, "big"), Add(10))) == 10  # a repeat
-    async with world.system(counter(window)) as system:
-        ref = system.ref("/counter")
-        assert await ref.ask(Look()) == 50
-        assert await ref.ask(Do((5).to_bytes(16, "big"), Add(10))) == 50
-        assert await ref.ask(Do(bytes(16), Add(0))) == Refused("NOTHING", "to add", record=True)
 
 
 # --- the real thing

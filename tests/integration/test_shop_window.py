@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 
-import ferryman
 import pytest
+
+import ferryman
 
 
 def modules_after(program):

@@ -8,8 +8,9 @@ from collections import Counter
 
 import pytest
 import trio
+
 from ferryman.actors.sync_messages import client_path
-from tests.fakes.sync_world import World, connected, flushed, join
+from tests.fakes.sync_world import World, connected, flushed, join, until
 
 BLOBS = 60
 PAUSE = 2.0  # virtual seconds between two crashes: a supervisor forgives three in five
@@ -37,6 +38,10 @@ async def crash_again_and_again(runtime, path, crashed):
     while True:
         await trio.sleep(PAUSE)
         crashed.append(runtime.system.crash(path, Boom()))
+
+
+def has(taken, count):
+    return len({data for *_, data in taken}) >= count
 
 
 def check(taken, pushed):
@@ -73,8 +78,7 @@ async def test_an_actor_that_crashes_under_load_loses_nothing(autojump_clock, na
                 await connected(a)
                 await flushed(a)
                 await flushed(b)
-                while len({data for *_, data in taken_by_b}) < BLOBS or len({data for *_, data in taken_by_a}) < BLOBS:
-                    await trio.sleep(0.1)
+                await until(lambda: has(taken_by_b, BLOBS) and has(taken_by_a, BLOBS))
             load.cancel_scope.cancel()
         assert sum(crashed) >= 3
         check(taken_by_b, pushed_by_a)
@@ -100,8 +104,7 @@ async def test_the_relay_crashes_actor_by_actor_and_devices_come_back_by_themsel
                 await push_all(a, b"a", pushed)
             with trio.fail_after(300):
                 await flushed(a)
-                while len({data for *_, data in taken}) < BLOBS:
-                    await trio.sleep(0.1)
+                await until(lambda: has(taken, BLOBS))
             load.cancel_scope.cancel()
         check(taken, pushed)
 
@@ -131,7 +134,6 @@ async def test_a_device_killed_at_any_moment_goes_on_where_it_was(autojump_clock
                         with trio.fail_after(100):
                             await flushed(a)
             with trio.fail_after(100):
-                while len({data for *_, data in taken}) < len(pushed):
-                    await trio.sleep(0.1)
+                await until(lambda: has(taken, len(pushed)))
             load.cancel_scope.cancel()
         check(taken, pushed)

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 import pytest
 import trio
+
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import open_runtime
-from tests.fakes.sync_world import flushed, receive
+from tests.fakes.sync_world import flushed, receive, until
 
 DEVICE = """
 import sys, trio
@@ -37,6 +38,7 @@ bind = "127.0.0.1:{port}"
 database = "{folder}/relay.db"
 [limits]
 messages_per_minute = 1000000
+handshakes_per_minute = 10000
 """
 
 
@@ -113,11 +115,11 @@ async def test_a_relay_killed_under_pushes_loses_nothing_that_it_acknowledged(re
             async with a.sync.events() as events:
                 async for event in events:
                     if type(event).__name__ == "BlobPushed":
-                        acknowledged.append((event.id, event.cursor))
+                        acknowledged.append((event.id, event.cursor))  # noqa: PERF401 - it never ends
 
         async def take():
             async for blob in b.sync.blobs():
-                taken.append((blob.id, blob.cursor, blob.data))
+                taken.append((blob.id, blob.cursor, blob.data))  # noqa: PERF401 - it never ends
 
         with trio.fail_after(60):
             async with trio.open_nursery() as load:
@@ -126,16 +128,15 @@ async def test_a_relay_killed_under_pushes_loses_nothing_that_it_acknowledged(re
                 async with trio.open_nursery() as pushing:
                     pushing.start_soon(push)
                     for enough in (40, 120, 200):
-                        while len(acknowledged) < enough:
-                            await trio.sleep(0.005)
+                        await until(lambda enough=enough: len(acknowledged) >= enough)
                         await trio.to_thread.run_sync(relay.kill)
                         await trio.to_thread.run_sync(relay.start)
-                while len({data for *_, data in taken}) < 300:
-                    await trio.sleep(0.01)
+                await until(lambda: len({data for *_, data in taken}) == 300)
                 load.cancel_scope.cancel()
     cursors = dict(acknowledged)
     received = {blob_id: cursor for blob_id, cursor, _ in taken}
-    assert [data for *_, data in sorted(set(taken), key=lambda each: each[1])] == [b"%d" % number for number in range(300)]
+    in_order = [data for *_, data in sorted(set(taken), key=lambda each: each[1])]
+    assert in_order == [b"%d" % number for number in range(300)]
     assert all(received[blob_id] == cursors[blob_id] for blob_id in received)
 
 

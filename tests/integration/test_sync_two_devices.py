@@ -2,13 +2,13 @@
 
 import pytest
 import trio
+
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.errors import AlreadyJoined, InviteRefused, NotEnabled, Offline, Pending
 from ferryman.protocol.sync.invite import read_link
 from tests.fakes.sync_world import World, connected, flushed, join, receive
-
 
 
 @pytest.fixture

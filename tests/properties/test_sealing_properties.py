@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from ferryman.protocol.crypto.sealing import Chain, UndecryptableBlob, open_blob, padded_size, seal
 from ferryman.protocol.errors import BadInput, RemoteProtocolError
 from ferryman.protocol.identity import read_base64
+from ferryman.protocol.relay.code_letters import canonical
 from ferryman.protocol.sync.control import decode_control
 from ferryman.protocol.sync.invite import GroupInvite, read_link, read_payload
-from ferryman.protocol.sync.short_code import canonical, new_code, read_code
+from ferryman.protocol.sync.short_code import new_code, read_code
 from tests.fakes.wire import ANNA, BERT, BLOB_ID, group, handshake
 
 

@@ -4,6 +4,7 @@ Hypothesis grows a tree and crashes, ends and stops places in it. Before each st
 `Place.ended`, which incarnations there must be afterwards.
 """
 
+import copy
 from dataclasses import dataclass, field
 
 import trio
@@ -113,12 +114,17 @@ class Place:
                 return siblings
 
 
+def leaves(node):
+    return [leaf for child in node.children for leaf in leaves(child)] if node.kind != "actor" else [node]
+
+
 class TreeLaw(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.loop = None
         self.system = None
         self.standing = True
+        self.exact = True  # the law still says which incarnations there are, not only which may change
         self.puts = 0
 
     @initialize(tree=TREES, seed=st.integers(0, 2**16))
@@ -154,7 +160,7 @@ class TreeLaw(RuleBasedStateMachine):
     def living(self, kind):
         return [place for place in self.law.all() if isinstance(place.spec, kind) and not place.gone]
 
-    @precondition(lambda self: self.standing and self.living(Leaf))
+    @precondition(lambda self: self.standing and self.exact and self.living(Leaf))
     @rule(data=st.data(), crashed=st.booleans())
     def a_leaf_ends(self, data, crashed):
         """By a message, with another message right behind it."""
@@ -170,47 +176,79 @@ class TreeLaw(RuleBasedStateMachine):
             assert got is not leaf.gone
             assert self.system.stats.dead_letters - letters == (1 if leaf.gone else 0)
 
-    @precondition(lambda self: self.standing and len(self.living(Branch)) > 1)
+    @precondition(lambda self: self.standing and self.exact and len(self.living(Branch)) > 1)
     @rule(data=st.data())
     def a_supervisor_crashes(self, data):
         branch = data.draw(st.sampled_from(self.living(Branch)[1:]), label="supervisor")
         self.loop.do(lambda: self.system.crash(branch.path, Bang()))
         self.standing = branch.ended(True, self.now)
 
-    @precondition(lambda self: self.standing)
+    @precondition(lambda self: self.standing and self.exact and len(self.law.all()) > 2)
+    @rule(data=st.data())
+    def two_places_crash_at_once(self, data):
+        """In which order they are dealt with is chance; what neither order touches is not touched."""
+        living = [place for place in self.law.all()[1:] if not place.gone]
+        if len(living) < 2:
+            return
+        pair = data.draw(st.lists(st.sampled_from(living), min_size=2, max_size=2, unique=True), label="pair")
+        before = incarnations(self.system)
+        may_change, may_fall = set(), False
+        for order in (pair, pair[::-1]):
+            law = copy.deepcopy(self.law)
+            places = {place.path: place for place in law.all()}
+            for path in [place.path for place in order]:
+                may_fall |= not places[path].gone and not places[path].ended(True, self.now)
+            may_change |= {place.path for place in law.all() if place.gone or place.incarnation != before[place.path]}
+        self.loop.do(lambda: [self.system.crash(place.path, Bang()) for place in pair])
+        self.exact = False
+        if not may_fall:
+            after = incarnations(self.system)
+            assert {path for path in before if after[path] != before[path]} <= may_change
+
+    @precondition(lambda self: not self.exact)
+    @rule()
+    def what_runs_is_what_the_tree_shows(self):
+        living = {path for path, count in self.journal.living.items() if count}
+        assert living == {place.path for place in leaves(self.system.tree()) if place.state == "running"}
+
+    @precondition(lambda self: self.standing and self.exact)
     @rule(seconds=st.sampled_from([1.0, 6.0, 11.0]))
     def time_passes(self, seconds):
         self.loop.do(lambda: self.clock.jump(seconds))
         self.now += seconds
 
-    @precondition(lambda self: not self.standing)
+    @precondition(lambda self: not self.standing and self.exact)
     @rule()
     def a_fallen_tree_stays_down(self):
         assert incarnations(self.system) == {place.path: "ended" for place in self.law.all()}
 
     @invariant()
     def nothing_else_has_changed(self):
-        if self.standing and self.loop is not None:
+        if self.standing and self.exact and self.loop is not None:
             expected = {place.path: "ended" if place.gone else place.incarnation for place in self.law.all()}
             assert incarnations(self.system) == expected
 
     @invariant()
     def whoever_lives_lives_once(self):
         if self.loop is not None:
+            assert self.journal.most_at_once <= 1
+        if self.loop is not None and self.exact:
             living = {path for path, count in self.journal.living.items() if count}
             expected = {place.path for place in self.living(Leaf)} if self.standing else set()
-            assert (living, self.journal.most_at_once) == (expected, 1)
+            assert living == expected
 
     def teardown(self):
         if self.loop is not None:
             outcome = self.loop.close()
             self.scheduler.__exit__(None, None, None)
             error = bare(outcome.error) if hasattr(outcome, "error") else None
-            if self.standing:
+            if not self.exact:
+                assert error is None or isinstance(error, TooManyRestarts)
+            elif self.standing:
                 assert error is None
             else:
                 assert isinstance(error, TooManyRestarts)
 
 
 TestTreeLaw = TreeLaw.TestCase
-TestTreeLaw.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+TestTreeLaw.settings = settings(stateful_step_count=20)

@@ -76,7 +76,7 @@ def test_what_is_wrong_is_one_line_with_the_file_and_the_key(tmp_path, text, sai
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(BadInput, match="none.toml: No such file"):
+    with pytest.raises(BadInput, match=r"none\.toml: No such file"):
         RuntimeConfig.load(tmp_path / "none.toml", environment={})
 
 

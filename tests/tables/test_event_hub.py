@@ -48,8 +48,7 @@ async def test_a_subscription_ends_with_its_block(autojump_clock):
     heard = []
 
     async def listen(subscription):
-        async for each in subscription:
-            heard.append(each)
+        heard.extend([each async for each in subscription])
 
     async with trio.open_nursery() as nursery, hub.subscribe() as subscription:
         nursery.start_soon(listen, subscription)

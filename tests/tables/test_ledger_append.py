@@ -7,7 +7,7 @@ from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.ledger.record import Append, Appended, CommandMismatch, Conflict, Repeated, TakeSnapshot
 from ferryman.protocol.machine import Refused, Row
-from tests.fakes.ledger_world import PATH, TABLE, Kept, LedgerWorld, Put, command_id, put_entry
+from tests.fakes.ledger_world import PATH, Kept, LedgerWorld, Put, command_id, put_entry
 
 PAIR = Row("INSERT INTO pairing VALUES (?, ?)", ("phone", "Ann"))
 
@@ -139,88 +139,6 @@ def test_a_group_that_is_taken_back_leaves_no_trace(world):
         store.rollback()
         assert store.version("a") == 0
         assert world.append(store, put_entry("a", 0)) == Appended(1, 1)
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "INSERT INTO record VALUES (9, 'x', 1, x'00', x'00', '', '', 0, x'00', x'00')",
-        "UPDATE body SET bytes = NULL",
-        "DELETE FROM record",
-        "UPDATE fence SET token = 0",
-        "DROP TABLE pairing",
-        "CREATE TABLE mine (x)",
-        "ATTACH '/elsewhere' AS elsewhere",
-        "PRAGMA synchronous = OFF",
-        "COMMIT",
-        "SAVEPOINT mine",
-        "INSERT INTO pairing VALUES ('tablet', 'Bo'); DELETE FROM record",
-    ],
-)
-def test_rows_write_only_to_the_tables_of_the_runtime(world, sql):
-    with world.opened() as store:
-        world.append(store, put_entry("a", 0))
-        with pytest.raises(LocalProtocolError, match="cannot be written"):
-            world.append(store, put_entry("a", 1, rows=(PAIR, Row(sql))))
-        assert store.connection.execute("SELECT count(*) FROM pairing").fetchall() == [(0,)]
-        assert [record.version for record in world.replay(store)] == [1]
-
-
-def test_a_row_in_the_ledgers_own_words_is_refused_although_those_words_are_compiled(world):
-    with world.opened() as store:
-        world.append(store, put_entry("a", 0), put_entry("a", 1))
-        own = Row("INSERT INTO body VALUES (?, ?)", (99, b"forged"))
-        with pytest.raises(LocalProtocolError, match="not authorized"):
-            world.append(store, put_entry("b", 0, rows=(own,)))
-
-
-def test_a_row_that_takes_the_transaction_back_is_our_bug(world):
-    with world.opened() as store:
-        world.append(store, put_entry("a", 0, rows=(PAIR,)))
-        rude = Row("INSERT OR ROLLBACK INTO pairing VALUES ('phone', 'Cy')")
-        with pytest.raises(LocalProtocolError, match="whole group"):
-            world.append(store, put_entry("b", 0), put_entry("a", 1, rows=(rude,)))
-        assert world.replay(store, "b") == []
-
-
-def test_a_row_reads_what_it_likes(world):
-    with world.opened() as store:
-        count = Row("INSERT INTO pairing SELECT 'phone', count(*) FROM record")
-        assert isinstance(world.append(store, put_entry("a", 0, rows=(count,))), Appended)
-
-
-@pytest.mark.parametrize(
-    "ddl",
-    [
-        "CREATE TABLE IF NOT EXISTS record (x)",
-        "CREATE TABLE IF NOT EXISTS fine (x); DROP TABLE record",
-        "CREATE TRIGGER t AFTER INSERT ON pairing BEGIN DELETE FROM record; END",
-        "CREATE VIEW IF NOT EXISTS v AS SELECT 1",
-        "CREATE INDEX IF NOT EXISTS i ON record (stream)",
-        "CREATE TABLE IF NOT EXISTS t (x REFERENCES pairing (device_id) DEFERRABLE INITIALLY DEFERRED)",
-        "DELETE FROM record",
-        "no SQL",
-    ],
-)
-def test_the_runtimes_tables_are_tables_and_indexes_and_nothing_else(world, ddl):
-    with pytest.raises(Exception, match=str(PATH)) as raised, world.opened(tables=(TABLE, ddl)):
-        pass
-    assert raised.value.code == "LEDGER_WRONG_TABLES"
-    with world.opened(tables=()) as store:
-        assert "pairing" not in [name for (name,) in store.connection.execute("SELECT name FROM sqlite_schema")]
-
-
-def test_a_table_that_the_file_has_in_another_form_is_refused(world):
-    with world.opened():
-        pass
-    with (
-        pytest.raises(Exception, match="another form of") as raised,
-        world.opened(tables=(TABLE.replace("TEXT", "BLOB"),)),
-    ):
-        pass
-    assert raised.value.code == "LEDGER_WRONG_TABLES"
-    with world.opened(tables=(f"  {TABLE.replace(' (', '   (')};", "CREATE INDEX IF NOT EXISTS i ON pairing (name)")):
-        pass
 
 
 @pytest.mark.parametrize(

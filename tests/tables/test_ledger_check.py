@@ -235,6 +235,16 @@ def test_a_lost_key_is_named(world):
     refuse(world, LedgerNoKey, "no ledger key")
 
 
+def test_a_ledger_that_was_killed_is_looked_at_without_a_trace(world):
+    with world.opened(clean=False) as store:
+        world.fill(store, "a", 1)
+        world.disk = world.disk.after_kill()
+    before = world.image()
+    assert set(before) == {str(PATH), f"{PATH}-wal"}
+    assert world.check().head.seq == 6
+    assert world.image() == before
+
+
 def test_an_unknown_type_is_named(world, monkeypatch):
     monkeypatch.delitem(codec._types, "test.put/1")
     refuse(world, LedgerUnknownType, "of type 'test.put/1', which this program does not know", record=1)

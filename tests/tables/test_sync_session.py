@@ -71,7 +71,10 @@ from tests.fakes.sync_values import INFO, OURS, THEIRS, entry, number, online, p
 ERA, LATER = b"incarnation-one.", b"incarnation-two."
 
 
-def fresh(phase=Offline(), **changes):
+OFFLINE = Offline()
+
+
+def fresh(phase=OFFLINE, **changes):
     return Session(resume(OURS.device_id, changes.get("recorded", 0), ()), phase=phase, **changes)
 
 
@@ -106,6 +109,8 @@ def notice(cursor, payload=b"sealed"):
 
 # --- connecting
 
+SILENT, EARLY = "the relay did not answer our HELLO", "the relay spoke before its WELCOME"
+
 
 @pytest.mark.parametrize(
     ("phase", "happened", "then", "wants"),
@@ -126,8 +131,8 @@ def notice(cursor, payload=b"sealed"):
         (Handshaking(2), End(), Offline(), [HangUp(1000, "sync was ended")]),
         (AwaitingWelcome(2), Lost("gone"), BackingOff(3), [BackOff(3)]),
         (AwaitingWelcome(2), Lost("another", 4001), Offline("another connection of this device took over"), []),
-        (AwaitingWelcome(2), TimerDue("welcome"), BackingOff(3), [HangUp(1000, "the relay did not answer our HELLO"), BackOff(3)]),
-        (AwaitingWelcome(2), Received(PushAck(number(1), 1, 0)), BackingOff(3), [HangUp(1008, "the relay spoke before its WELCOME"), BackOff(3)]),
+        (AwaitingWelcome(2), TimerDue("welcome"), BackingOff(3), [HangUp(1000, SILENT), BackOff(3)]),
+        (AwaitingWelcome(2), Received(PushAck(number(1), 1, 0)), BackingOff(3), [HangUp(1008, EARLY), BackOff(3)]),
         (AwaitingWelcome(2), End(), Offline(), [HangUp(1000, "sync was ended")]),
     ],
     ids=lambda value: repr(value)[:40],

@@ -5,15 +5,15 @@ import trio
 
 from ferryman.protocol.relay.envelope import encode_frame
 from ferryman.protocol.relay.messages import Ack, Delete, Error, Hello, Presence, Pull, Push, PushAck, Welcome
-from tests.fakes.relay_world import real_relay
+from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id, device
 
 GROUP = b"a group that is one of bare IDs."
 
 
 @pytest.fixture
-async def world(tmp_path):
-    async with real_relay(tmp_path) as world:
+async def world():
+    async with memory_relay() as world:
         yield world
 
 
@@ -28,13 +28,13 @@ async def refused_and_closed(client, code, close_code=1008):
 @pytest.mark.parametrize(
     "message", [Push(blob_id(1), b"", 0), Pull(0, 0), Ack(0), Presence("online"), Delete(blob_id(1))]
 )
-async def test_nothing_is_taken_before_hello(world, message):
+async def test_nothing_is_taken_before_hello(autojump_clock, world, message):
     async with world.client("anna") as anna:
         await anna.send(message, group_id=GROUP)
         await refused_and_closed(anna, 1000)
 
 
-async def test_what_comes_before_the_welcome_is_out_of_turn(world):
+async def test_what_comes_before_the_welcome_is_out_of_turn(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.say_hello(GROUP)
         await anna.send(Push(blob_id(1), b"", 0))
@@ -42,21 +42,21 @@ async def test_what_comes_before_the_welcome_is_out_of_turn(world):
 
 
 @pytest.mark.req("S4-43", "S4-185")
-async def test_another_sender_than_the_key_of_the_connection_is_unauthorized(world):
+async def test_another_sender_than_the_key_of_the_connection_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send(Push(blob_id(1), b"", 0), sender_id=device("bert").device_id)
         await refused_and_closed(anna, 1002)
 
 
-async def test_another_group_than_the_connections_is_unauthorized(world):
+async def test_another_group_than_the_connections_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send(Push(blob_id(1), b"", 0), group_id=bytes(31) + b"1")
         await refused_and_closed(anna, 1002)
 
 
-async def test_a_hello_whose_envelope_names_another_group_is_unauthorized(world):
+async def test_a_hello_whose_envelope_names_another_group_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         anna.group_id = bytes(31) + b"2"
         await anna.send(Hello(1, "anna", GROUP, 0))
@@ -64,7 +64,9 @@ async def test_a_hello_whose_envelope_names_another_group_is_unauthorized(world)
 
 
 @pytest.mark.req("S4-184")
-async def test_a_cursor_in_a_group_that_the_relay_does_not_know_is_answered_and_open_for_another_hello(world):
+async def test_a_cursor_in_a_group_that_the_relay_does_not_know_is_answered_and_open_for_another_hello(
+    autojump_clock, world
+):
     async with world.client("anna") as anna:
         for _ in range(2):
             await anna.say_hello(GROUP, last_cursor=7)
@@ -72,7 +74,7 @@ async def test_a_cursor_in_a_group_that_the_relay_does_not_know_is_answered_and_
         assert (await anna.hello(GROUP)).max_cursor == 0
 
 
-async def test_a_fourth_hello_is_one_too_many(world):
+async def test_a_fourth_hello_is_one_too_many(autojump_clock, world):
     async with world.client("anna") as anna:
         for _ in range(3):
             await anna.say_hello(GROUP, last_cursor=7)
@@ -81,7 +83,7 @@ async def test_a_fourth_hello_is_one_too_many(world):
         await refused_and_closed(anna, 1000)
 
 
-async def test_another_incarnation_of_the_cursors_is_another_group(world):
+async def test_another_incarnation_of_the_cursors_is_another_group(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.push(1)
@@ -91,7 +93,7 @@ async def test_another_incarnation_of_the_cursors_is_another_group(world):
 
 
 @pytest.mark.req("S4-59", "S4-183")
-async def test_the_third_invalid_message_of_a_connection_ends_it(world):
+async def test_the_third_invalid_message_of_a_connection_ends_it(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send(Hello(1, "again", GROUP, 0))
@@ -103,7 +105,7 @@ async def test_the_third_invalid_message_of_a_connection_ends_it(world):
         await refused_and_closed(anna, 1000)
 
 
-async def test_an_envelope_that_is_none_ends_the_connection_with_a_word(world):
+async def test_an_envelope_that_is_none_ends_the_connection_with_a_word(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send_plain(b"\x80")  # one MessagePack value, an empty map
@@ -111,7 +113,7 @@ async def test_an_envelope_that_is_none_ends_the_connection_with_a_word(world):
 
 
 @pytest.mark.parametrize("plain", [b"\xc1", b"\x80\x80", b"\x81", b"no map"])
-async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(world, plain):
+async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(autojump_clock, world, plain):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send_plain(plain)
@@ -121,14 +123,14 @@ async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(
         assert (await bert.hello(GROUP)).max_cursor == 0  # what came after was not read
 
 
-async def test_an_error_of_the_client_is_never_answered(world):
+async def test_an_error_of_the_client_is_never_answered(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send(Error(1000, "you are wrong"))
         assert (await anna.push(1)).cursor == 1
 
 
-async def test_a_client_that_writes_arrays_and_integers_is_understood(world):
+async def test_a_client_that_writes_arrays_and_integers_is_understood(autojump_clock, world):
     import msgpack
 
     async with world.client("anna") as anna:
@@ -145,7 +147,7 @@ async def test_a_client_that_writes_arrays_and_integers_is_understood(world):
 
 
 @pytest.mark.req("S4-46", "S4-71")
-async def test_a_clients_timestamp_and_cursor_change_nothing(world):
+async def test_a_clients_timestamp_and_cursor_change_nothing(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         for number, timestamp in ((1, 2**62), (2, 0)):
@@ -161,7 +163,7 @@ async def test_a_clients_timestamp_and_cursor_change_nothing(world):
         assert [(await anna.receive(PushAck)).cursor for _ in range(2)] == [1, 2]
 
 
-async def test_a_connection_that_ends_in_the_middle_of_a_frame_disturbs_nobody(world):
+async def test_a_connection_that_ends_in_the_middle_of_a_frame_disturbs_nobody(autojump_clock, world):
     async with world.client("bert") as bert:
         await bert.hello(GROUP)
         async with world.client("anna") as anna:

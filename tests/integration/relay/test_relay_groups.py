@@ -167,4 +167,5 @@ async def test_who_is_silent_for_three_heartbeats_is_closed(autojump_clock, worl
             await trio.sleep(29)
             await bert.send(Presence("online"))
         assert await anna.closed() == 1008
+        assert not bert.inbox
         assert (await bert.push(1)).cursor == 1

@@ -182,14 +182,19 @@ async def test_a_source_stores_so_many_new_groups_an_hour(autojump_clock):
 
 
 async def test_a_device_too_many_is_told_at_hello(autojump_clock):
-    async with memory_relay(limits={"max_devices_per_group": 2}) as world:
-        async with world.client("anna") as anna, world.client("bert") as bert, world.client("carl") as carl:
-            await anna.hello(GROUP)
-            await bert.hello(GROUP)
-            await carl.say_hello(GROUP)
-            assert (await carl.receive(Error)).code == 2002
-            await carl.say_hello(GROUP[::-1])
-            assert isinstance((await carl.receive_frame()).message, Welcome)
+    limits = {"max_devices_per_group": 2}
+    async with (
+        memory_relay(limits=limits) as world,
+        world.client("anna") as anna,
+        world.client("bert") as bert,
+        world.client("carl") as carl,
+    ):
+        await anna.hello(GROUP)
+        await bert.hello(GROUP)
+        await carl.say_hello(GROUP)
+        assert (await carl.receive(Error)).code == 2002
+        await carl.say_hello(GROUP[::-1])
+        assert isinstance((await carl.receive_frame()).message, Welcome)
 
 
 async def test_who_reads_late_gets_notifies_without_payload_and_misses_none(autojump_clock):

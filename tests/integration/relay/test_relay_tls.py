@@ -1,0 +1,92 @@
+"""The same port with a certificate: TLS 1.3 and nothing older, WebSocket and HTTP inside."""
+
+import datetime as dt
+import ssl
+
+import pytest
+import trio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ferryman.protocol.errors import BadInput
+from tests.fakes.relay_world import real_relay
+from tests.fakes.wire_client import connect_over, device
+
+GROUP = b"a group that is one of bare IDs."
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("certificate")
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(begin)
+        .not_valid_after(begin + dt.timedelta(days=36_500))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder
+
+
+def server(certificate):
+    return {"tls_certificate": str(certificate / "cert.pem"), "tls_key": str(certificate / "key.pem")}
+
+
+def dressed(stream, certificate, *, newest=None):
+    context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    if newest is not None:
+        context.maximum_version = newest
+    return trio.SSLStream(stream, context, server_hostname="localhost", https_compatible=True)
+
+
+@pytest.mark.req("S4-18")
+async def test_a_relay_with_a_certificate_speaks_tls_1_3(tmp_path, certificate):
+    async with real_relay(tmp_path, server=server(certificate)) as world:
+        stream = dressed(await world.stream(), certificate)
+        async with connect_over(stream, device("anna"), bytes(range(32))) as anna:
+            await anna.hello(GROUP)
+            assert stream.version() == "TLSv1.3"
+            assert (await anna.push(1, bytes(300_000))).cursor == 1
+            assert len((await anna.pull(0)).blobs[0].payload) == 300_000
+
+
+async def test_http_is_answered_inside_tls_and_plain_bytes_are_not(tmp_path, certificate):
+    async with real_relay(tmp_path, server=server(certificate)) as world:
+        request = b"GET /health HTTP/1.1\r\nHost: relay\r\n\r\n"
+        stream = dressed(await world.stream(), certificate)
+        await stream.send_all(request)
+        assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200 ")
+        await trio.aclose_forcefully(stream)
+        plain = await world.stream()
+        await plain.send_all(request)
+        assert b"HTTP" not in await plain.receive_some(4096)
+        await plain.aclose()
+
+
+async def test_tls_1_2_is_refused(tmp_path, certificate):
+    async with real_relay(tmp_path, server=server(certificate)) as world:
+        stream = dressed(await world.stream(), certificate, newest=ssl.TLSVersion.TLSv1_2)
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.do_handshake()
+        await trio.aclose_forcefully(stream)
+
+
+async def test_a_certificate_that_is_none_is_one_line(tmp_path):
+    (tmp_path / "cert.pem").write_text("nonsense")
+    broken = {"tls_certificate": str(tmp_path / "cert.pem"), "tls_key": str(tmp_path / "key.pem")}
+    with pytest.raises(BadInput, match=r"cert\.pem: certificate and key cannot be used"):
+        async with real_relay(tmp_path, server=broken):
+            pass

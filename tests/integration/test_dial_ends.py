@@ -1,0 +1,50 @@
+"""A relay that goes away while a device is still connecting: the device hears of it at once, not at a deadline."""
+
+import pytest
+import trio
+import trio.testing
+
+from ferryman.actors.transport import Dialing, RelayAddress, run_link
+from tests.fakes.network import MemoryNetwork
+from tests.fakes.ports import make_fake_ports
+
+SEED = bytes(range(32))
+
+
+class NoPilot:
+    def upgraded(self):
+        raise AssertionError("there was no upgrade")
+
+    def secured(self, link):
+        raise AssertionError("there was no handshake")
+
+    def frame(self, data):
+        raise AssertionError("there was no frame")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"HTTP/1.1 101 Swi", b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nsorry"],
+    ids=["nothing", "half a head", "half a refusal"],
+)
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_a_connection_that_ends_during_the_upgrade_is_over_at_once(autojump_clock, answer, how):
+    network = MemoryNetwork()
+    listener = (await network.listen("127.0.0.1", 8080))[0]
+    ports = make_fake_ports(1, network=network)
+
+    async def relay():
+        stream = await listener.accept()
+        await stream.receive_some(4096)
+        if answer:
+            await stream.send_all(answer)
+            await trio.testing.wait_all_tasks_blocked()
+        if how == "reset":
+            network.cut("127.0.0.1", 8080)
+        await stream.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(relay)
+        end = await run_link(ports, Dialing(RelayAddress("127.0.0.1", 8080, "/", secure=False), SEED, None), NoPilot())
+    assert trio.current_time() == 0.0
+    assert "cannot be reached" in end.reason

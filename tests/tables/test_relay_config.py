@@ -1,0 +1,130 @@
+"""relay.toml: the defaults of the source, and one line for whatever is wrong."""
+
+import pytest
+
+from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.relay_config import RelayConfig, check_relay_config, load_relay_config, split_address
+
+DEFAULTS = {
+    "server": {"bind": "127.0.0.1:8080", "max_connections": 1000, "allow_plaintext": False, "shutdown_grace": 10},
+    "storage": {
+        "database": "/data/relay.db",
+        "max_blob_size": 1_048_576,
+        "max_group_storage": 104_857_600,
+        "max_total": 10 * 1024**3,
+        "default_ttl": 604_800,
+        "synchronous": "extra",
+    },
+    "cleanup": {"interval": 3600, "vacuum_on_cleanup": True},
+    "limits": {
+        "messages_per_minute": 100,
+        "connections_per_ip": 10,
+        "handshakes_per_minute": 60,
+        "ingress_bytes_per_minute": 32 * 1024 * 1024,
+        "egress_bytes_per_minute": 128 * 1024 * 1024,
+        "new_groups_per_hour": 20,
+        "max_devices_per_group": 64,
+        "invite_posts_per_minute": 5,
+        "invite_gets_per_minute": 5,
+        "max_invites": 10_000,
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "default"),
+    [
+        pytest.param(table, key, default, marks=pytest.mark.req(*ids))
+        for table, keys in DEFAULTS.items()
+        for key, default in keys.items()
+        for ids in [
+            {
+                "bind": ("S4-194",),
+                "database": ("S4-196",),
+                "max_blob_size": ("S4-197",),
+                "max_group_storage": ("S4-198",),
+                "default_ttl": ("S4-199",),
+                "interval": ("S4-200",),
+                "vacuum_on_cleanup": ("S4-201",),
+                "messages_per_minute": ("S4-202",),
+                "connections_per_ip": ("S4-203",),
+            }.get(key, ())
+        ]
+        if ids
+    ],
+)
+def test_a_key_of_the_source_has_its_default(table, key, default):
+    assert getattr(getattr(RelayConfig(), table), key) == default
+
+
+@pytest.mark.parametrize("table", DEFAULTS)
+def test_an_empty_file_is_the_defaults(table):
+    checked = check_relay_config({}, "relay.toml").model_dump()[table]
+    assert {key: checked[key] for key in DEFAULTS[table]} == DEFAULTS[table]
+
+
+WRONG = {
+    "an unknown table": ({"sever": {}}, "sever: there is no such key"),
+    "an unknown key": ({"limits": {"messages_per_hour": 1}}, "limits.messages_per_hour: there is no such key"),
+    "a number as text": ({"server": {"max_connections": "10"}}, "server.max_connections: "),
+    "a float": ({"cleanup": {"interval": 1.5}}, "cleanup.interval: "),
+    "a truth for a number": ({"cleanup": {"interval": True}}, "cleanup.interval: "),
+    "nothing allowed": ({"limits": {"connections_per_ip": 0}}, "limits.connections_per_ip: "),
+    "a blob too large": ({"storage": {"max_blob_size": 2**30}}, "storage.max_blob_size: "),
+    "another word": ({"storage": {"synchronous": "off"}}, "storage.synchronous: "),
+    "no port": ({"server": {"bind": "127.0.0.1"}}, "server.bind: "),
+    "a port too high": ({"server": {"bind": "127.0.0.1:65536"}}, "server.bind: "),
+    "an IPv6 address without brackets": ({"server": {"bind": "::1:8080"}}, "server.bind: "),
+    "no network": ({"server": {"trusted_proxies": ["10.0.0.0/33"]}}, "server.trusted_proxies: "),
+    "a certificate without its key": (
+        {"server": {"tls_certificate": "cert.pem"}},
+        "server: tls_certificate and tls_key",
+    ),
+    "plaintext for everybody": ({"server": {"bind": "0.0.0.0:8080"}}, "allow_plaintext"),
+    "a table that is none": ({"server": 5}, "server: "),
+}
+
+
+@pytest.mark.parametrize(("document", "said"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_line_with_the_file_and_the_key(document, said):
+    with pytest.raises(BadInput) as refused:
+        check_relay_config(document, "relay.toml")
+    assert refused.value.message.startswith("relay.toml: ")
+    assert said in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+def test_more_than_one_mistake_is_counted():
+    with pytest.raises(BadInput, match=r"\(and 1 more\)"):
+        check_relay_config({"server": {"a": 1, "b": 2}}, "relay.toml")
+
+
+@pytest.mark.parametrize("text", ["[server", "\x00", "a = "])
+def test_a_file_that_is_no_toml_is_one_line(tmp_path, text):
+    path = tmp_path / "relay.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput, match="is not TOML"):
+        load_relay_config(path)
+
+
+def test_a_file_is_read(tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text('[server]\nbind = "[::1]:0"\ntrusted_proxies = ["10.0.0.0/8"]\n[limits]\nmessages_per_minute = 7\n')
+    config = load_relay_config(path)
+    assert config.address == ("::1", 0)
+    assert config.settings().messages_per_minute == 7
+    assert str(config.settings().trusted_proxies[0]) == "10.0.0.0/8"
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:1", "[::1]:1", "localhost:1"])
+def test_plaintext_on_loopback_needs_no_word(bind):
+    check_relay_config({"server": {"bind": bind}}, "relay.toml")
+
+
+def test_plaintext_elsewhere_is_a_choice():
+    check_relay_config({"server": {"bind": "0.0.0.0:80", "allow_plaintext": True}}, "relay.toml")
+
+
+@pytest.mark.parametrize(("bind", "address"), [("a:1", ("a", 1)), ("[fe80::1]:443", ("fe80::1", 443))])
+def test_an_address_is_split(bind, address):
+    assert split_address(bind) == address
