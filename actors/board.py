@@ -31,6 +31,10 @@ class Board:
         if totals.steps >= self.totals.steps:
             self.totals = totals
 
+    def show_end(self, reason: str) -> None:
+        """The client ends for this reason, and will not come back by itself."""
+        self.status = Disconnected(reason)
+
     def close(self) -> None:
         """The runtime has ended: whoever waits for a client waits in vain."""
         self.closed = True

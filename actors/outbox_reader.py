@@ -19,6 +19,7 @@ from ferryman.actors.recorder import look
 from ferryman.actors.relay_line import Call, RelayLine
 from ferryman.protocol.crypto.sealing import blob_hash
 from ferryman.protocol.relay.messages import Push
+from ferryman.protocol.sync.events import Error
 from ferryman.protocol.sync.happenings import (
     PushGone,
 )
@@ -42,18 +43,26 @@ class OutboxReader:
             self._news.set()
 
     async def run(self) -> None:
-        world = self._world
         while True:
             await self._news.wait()
             self._news = trio.Event()
             while self._wanted:
                 blobs, call = self._wanted.popleft()
                 if self._line.counts(call):
-                    read = partial(read_blobs, world.ports.disk, world.ledger, world.group_id, blobs)
-                    found = await world.ports.threads.run(read)
-                    if None in found:
-                        await self._require_settled(blobs, found)
-                    self._hand_over(blobs, found, call)
+                    await self._carry(blobs, call)
+
+    async def _carry(self, blobs: tuple[Waiting, ...], call: Call) -> None:
+        world = self._world
+        read = partial(read_blobs, world.ports.disk, world.ledger, world.group_id, blobs)
+        try:
+            found = await world.ports.threads.run(read)
+            if None in found:
+                await self._require_settled(blobs, found)
+        except RecoveryFailed as damage:  # this client ends for good: its host should know why
+            world.board.show_end(damage.message)
+            world.hub.publish(Error(0, damage.message))
+            raise
+        self._hand_over(blobs, found, call)
 
     async def _require_settled(self, blobs: tuple[Waiting, ...], found: list[bytes | None]) -> None:
         """A row that is not there is right for a blob that was acknowledged, and damage for one that still waits."""

@@ -19,7 +19,9 @@ from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.messages import BlobEntry, PullResponse
 from ferryman.protocol.sync.events import SyncEvent
-from ferryman.protocol.sync.opening import Chains, Given, Tally, open_entry
+from ferryman.protocol.sync.inbox import Link, seen
+from ferryman.protocol.sync.opening import Chains, Given, PassedOver, Tally, open_entry
+from ferryman.protocol.sync.session import Era
 
 OPEN_SLICE_BYTES = 262_144  # opened between two checkpoints of a large answer: about a millisecond
 
@@ -46,12 +48,16 @@ class Ticket:
 
 
 class ReaderDesk:
-    """One client's. Nothing here is kept over a restart but what `remember` is given."""
+    """One client's. Nothing here is kept over a restart but what `remember` is given.
+
+    _chains: with every opened blob seen. _taken_chains: as the inbox has them, with those only that the host took.
+    """
 
     def __init__(self, opener: Opener, max_blob_size: int) -> None:
         self._opener = opener
         self._max_blob_size = max_blob_size
         self._chains: Chains = {}
+        self._taken_chains: Chains = {}
         self._tally = Tally()
         self._opened: dict[int, Handed] = {}
         self._reader: int | None = None
@@ -60,7 +66,12 @@ class ReaderDesk:
         self._last_ticket = 0
 
     def remember(self, chains: Chains) -> None:
-        self._chains = chains
+        self._chains = self._taken_chains = chains
+
+    def restart(self) -> None:
+        """The relay gives everything again: what was opened and not taken is new once more, not a replay."""
+        self._chains = self._taken_chains
+        self._opened.clear()
 
     # --- blobs one by one
 
@@ -83,20 +94,24 @@ class ReaderDesk:
         if envelope is not None:
             envelope.reply(self._opened[cursor])
 
-    def open(self, entry: BlobEntry, incarnation: bytes, now: float) -> tuple[bool, tuple[SyncEvent, ...]]:
-        """Whether there is something for the host in this blob, and what it hears."""
+    def open(self, entry: BlobEntry, era: Era, now: float) -> tuple[Given | PassedOver, tuple[SyncEvent, ...]]:
+        """What is in this blob for the host, and what it hears."""
         outcome, self._chains, told = open_entry(
             entry, keys=self._opener.keys, chains=self._chains, max_blob_size=self._max_blob_size
         )
         if isinstance(outcome, Given):
-            self._opened[entry.cursor] = show(entry, outcome, incarnation)
-            return True, told
-        if outcome.unreadable:
+            self._opened[entry.cursor] = show(entry, outcome, era)
+        elif outcome.unreadable:
             self._tally, told = self._tally.count(entry.sender_id, now)
-        return False, told
+        return outcome, told
 
     def taken(self, cursor: int) -> None:
         self._opened.pop(cursor, None)
+
+    def see(self, link: Link | None) -> None:
+        """A blob in this place of its chain is being recorded, whatever cursor it has or had."""
+        self._taken_chains = seen(self._taken_chains, link)
+        self._chains = seen(self._chains, link)  # opened before a restart, taken after it: it is not given again
 
     def due(self, now: float) -> tuple[SyncEvent, ...]:
         """Counts of unreadable blobs whose minute is over."""
@@ -115,7 +130,7 @@ class ReaderDesk:
         if ticket is not None:
             ticket.envelope.fail(error)
 
-    async def answer(self, number: int, response: PullResponse, incarnation: bytes) -> None:
+    async def answer(self, number: int, response: PullResponse, era: Era) -> None:
         """Open a whole page. It is not judged: the host asked what the relay holds, also what it has taken before."""
         ticket = self._tickets.pop(number)
         blobs: list[Handed] = []
@@ -125,7 +140,7 @@ class ReaderDesk:
                 continue
             outcome, _, _ = open_entry(entry, keys=self._opener.keys, chains={}, max_blob_size=self._max_blob_size)
             if isinstance(outcome, Given):
-                blobs.append(show(entry, outcome, incarnation))
+                blobs.append(show(entry, outcome, era))
             opened_bytes += len(entry.payload)
             if opened_bytes > OPEN_SLICE_BYTES:
                 opened_bytes = 0
@@ -133,5 +148,5 @@ class ReaderDesk:
         ticket.envelope.reply(Page(tuple(blobs), response.has_more, response.max_cursor))
 
 
-def show(entry: BlobEntry, given: Given, incarnation: bytes) -> Handed:
-    return Handed(entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, incarnation, given.link)
+def show(entry: BlobEntry, given: Given, era: Era) -> Handed:
+    return Handed(entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, era, given.link)

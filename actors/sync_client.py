@@ -41,10 +41,11 @@ from ferryman.protocol.sync import backoff, client, effects, happenings
 from ferryman.protocol.sync.errors import Offline
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Disconnected, Error, StatusChanged
 from ferryman.protocol.sync.group import Pin
-from ferryman.protocol.sync.inbox import START, Advance, InboxState, Restart, Take
+from ferryman.protocol.sync.inbox import START, Advance, InboxState, Link, Restart, Take
 from ferryman.protocol.sync.intake import resume
+from ferryman.protocol.sync.opening import Given, PassedOver
 from ferryman.protocol.sync.outbox import Acknowledge, OutboxState, Reject, Totals
-from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
+from ferryman.protocol.sync.session import Era, Online, Rules, Session, TimerName
 from ferryman.protocol.sync.shelf import Shelf
 
 EMPTY = Shelf()
@@ -140,7 +141,10 @@ class SyncClient:
 
     def feed(self, happened: happenings.Input) -> None:
         """One step, and what follows from it. Without waiting: the next caller finds it done."""
+        resets = self._session.resets
         self._session, wanted = client.step(self._session, happened, trio.current_time())
+        if self._session.resets != resets:
+            self._desk.restart()
         for effect in wanted:
             self._perform(effect)
         board = self._world.board
@@ -191,7 +195,7 @@ class SyncClient:
                 self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, rejected))
             case effects.RecordAdvance(through):
                 command = Advance(world.group_id, self._session.incarnation, through)
-                self._taken.record(self._new_id(), command, partial(self._recorded, incarnation=command.incarnation))
+                self._taken.record(self._new_id(), command, partial(self._recorded, era=self._session.era))
             case effects.RecordRestart(incarnation, through):
                 self._taken.record(self._new_id(), Restart(world.group_id, incarnation, through), self._restarted)
             case effects.PinRelay():
@@ -232,32 +236,41 @@ class SyncClient:
                 await self._sealed.wait()
                 self._sealed = trio.Event()
                 continue
-            for_host, told = self._desk.open(entry, self._session.incarnation, trio.current_time())
+            outcome, told = self._desk.open(entry, self._session.era, trio.current_time())
             for event in told:
                 hub.publish(event)
-            self.feed(happenings.BlobOpened(entry.cursor, for_host))
+            self.feed(happenings.BlobOpened(entry.cursor, isinstance(outcome, Given)))
+            if isinstance(outcome, PassedOver) and outcome.link is not None:  # its place is seen after a restart too
+                self._record_taken(self._new_id(), entry.cursor, self._session.era, outcome.link, lambda: None)
             await trio.lowlevel.checkpoint()
 
     def _take(self, envelope: Envelope[ClientMessage], message: TakeBlob) -> None:
-        through = 0
-        if message.incarnation == self._session.incarnation:
+        if message.era == self._session.era:
             self._desk.taken(message.cursor)
             self.feed(happenings.HostTook(message.cursor))
-            through = self._session.intake.frontier
-        command = Take(self._world.group_id, message.incarnation, message.cursor, message.link, through)
+        self._record_taken(message.command_id, message.cursor, message.era, message.link, envelope.reply)
+
+    def _record_taken(
+        self, command_id: bytes, cursor: int, era: Era, link: Link | None, then: Callable[[], None]
+    ) -> None:
+        """Of a cursor that the relay has given up since, only the place in its sender's chain."""
+        self._desk.see(link)
+        now = era == self._session.era
+        through = self._session.intake.frontier if now else 0
+        command = Take(self._world.group_id, era.incarnation, cursor if now else 0, link, through)
 
         def done(answer: Any) -> None:
-            self._recorded(answer, message.incarnation)
-            envelope.reply()
+            self._recorded(answer, era)
+            then()
 
-        self._taken.record(message.command_id, command, done)
+        self._taken.record(command_id, command, done)
 
     def _answer_pull(self, ticket: int, response: PullResponse) -> None:
-        self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.incarnation)
+        self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.era)
 
-    def _recorded(self, answer: int | Refused, incarnation: bytes) -> None:
+    def _recorded(self, answer: int | Refused, era: Era) -> None:
         """What was recorded of cursors that the relay has given up since is no news."""
-        if isinstance(answer, int) and incarnation == self._session.incarnation:
+        if isinstance(answer, int) and era == self._session.era:
             self._world.board.last_cursor = max(answer, self._world.board.last_cursor)
             self.feed(happenings.Recorded(answer))
 

@@ -18,18 +18,19 @@ from typing import TypeAlias
 
 from ferryman.actors.core.messages import Ask
 from ferryman.protocol.sync.inbox import Link
+from ferryman.protocol.sync.session import Era
 
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """One opened blob. incarnation, link: what `TakeBlob` needs to know of it."""
+    """One opened blob. era, link: what `TakeBlob` needs to know of it."""
 
     blob_id: bytes
     cursor: int
     sender: bytes
     content: bytes
     timestamp: int
-    incarnation: bytes
+    era: Era
     link: Link | None
 
 
@@ -51,7 +52,7 @@ class NextBlob(Ask[Handed]):
 class TakeBlob(Ask[None]):
     command_id: bytes
     cursor: int
-    incarnation: bytes
+    era: Era
     link: Link | None
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import h11
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
@@ -27,11 +28,13 @@ from ferryman.protocol.crypto.noise import NoiseSession, initiate
 from ferryman.protocol.errors import BadInput, RemoteProtocolError
 from ferryman.protocol.relay.errors import CloseCode
 from ferryman.protocol.relay.limits import HANDSHAKE_SECONDS, SEND_QUEUE_FRAMES, client_websocket_limit
+from ferryman.protocol.relay.messages import clean_text
 
 CONNECT_SECONDS = 15.0  # TCP, TLS and the upgrade over a bad mobile network
 SEND_SECONDS = 15.0  # for one message: as long as a relay waits for a client that does not read (wire §5)
 PING_SECONDS = 15.0
 FAREWELL_SECONDS = 2.0
+REASON_BYTES = 123  # of a close frame (RFC 6455 §5.5)
 RECEIVE_BYTES = 65_536  # trio-websocket reads 4 KiB by default, which is half as fast at 16 KB a message
 PORTS = {"ws": 80, "wss": 443}
 
@@ -167,6 +170,9 @@ async def run_link(ports: Ports, dialing: Dialing, pilot: Pilot) -> LinkEnd:
         end = LinkEnd(f"the relay's certificate is not trusted: {_first(group)}", notable=True)
     except* RemoteProtocolError as group:
         end = LinkEnd(f"the relay broke the protocol: {_first(group)}", CloseCode.POLICY, notable=True)
+    except* (h11.ProtocolError, UnicodeDecodeError) as group:  # an upgrade that trio-websocket cannot read
+        said = type(_first(group)).__name__
+        end = LinkEnd(f"the relay broke the protocol: its upgrade cannot be read ({said})", notable=True)
     except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
         end = LinkEnd(f"the relay cannot be reached: {_first(group)}")
     return end
@@ -190,9 +196,10 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
                 raise
         try:
             yield socket
-        finally:
+        finally:  # no Cancelled of ours may take the place of the exception that says how it ended
+            with trio.CancelScope(shield=True):
+                await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
-            await trio.aclose_forcefully(stream)
 
 
 async def _upgrade(nursery: trio.Nursery, stream: trio.abc.Stream, dialing: Dialing) -> WebSocketConnection:
@@ -249,7 +256,8 @@ def _closed(group: BaseExceptionGroup[ConnectionClosed]) -> LinkEnd:
     reason = closed.reason if isinstance(closed, ConnectionClosed) else None
     if reason is None or reason.code == 1006:  # 1006: no close frame came
         return LinkEnd("the connection broke")
-    return LinkEnd(f"the relay closed the connection ({reason.code} {reason.reason or reason.name})", reason.code)
+    said = clean_text(reason.reason or reason.name, REASON_BYTES)
+    return LinkEnd(f"the relay closed the connection ({reason.code} {said})", reason.code)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

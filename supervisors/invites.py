@@ -110,8 +110,8 @@ class InviteDesk:
 def read(answer: Answer, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(answer.body, type=kind)
-    except msgspec.DecodeError as error:
-        raise RelayRefused(f"the relay's answer is not what it should be: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RelayRefused(f"the relay's answer is not what it should be: {type(error).__name__}") from None
 
 
 def refusal(answer: Answer) -> RelayRefused:

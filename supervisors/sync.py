@@ -274,7 +274,7 @@ class Sync:
         client, handed = self._harbour.board.client, blob.handed
         if client is None:
             return None
-        take = TakeBlob(blob.command_id, handed.cursor, handed.incarnation, handed.link)
+        take = TakeBlob(blob.command_id, handed.cursor, handed.era, handed.link)
         try:
             return await self._ref(client).post(take)
         except NoSuchActor:
@@ -284,7 +284,7 @@ class Sync:
         """Through the client, which knows what lies before it; without one the inbox notes this blob alone."""
         while (client := self._harbour.board.client) is not None:
             try:
-                return await self._ref(client).ask(TakeBlob(command_id, handed.cursor, handed.incarnation, handed.link))
+                return await self._ref(client).ask(TakeBlob(command_id, handed.cursor, handed.era, handed.link))
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
         member = await self._member()

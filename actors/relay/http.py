@@ -143,7 +143,7 @@ class Routes:
             return late
         try:
             invite = msgspec.json.decode(request.body, type=InviteBody)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Response(HTTPStatus.BAD_REQUEST)
         if len(invite.encrypted_payload.encode()) > PAYLOAD_BYTES:
             return Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -29,6 +29,7 @@ from ferryman.protocol.relay.messages import (
     VERSION,
     Bytes24,
     Bytes32,
+    Error,
     Hello,
     Message,
     Peers,
@@ -36,6 +37,7 @@ from ferryman.protocol.relay.messages import (
     Uint,
     Welcome,
     clean_device_name,
+    clean_text,
 )
 
 NO_GROUP: Final = bytes(32)  # group_id of a relay's frame before WELCOME
@@ -161,6 +163,9 @@ def _patient_message(patient: LiberalReader[Any], payload: bytes) -> Message:
     return patient.read(payload)[0]
 
 
+TEXT_BYTES: Final = 256  # of what the other side says for people: a line, not a page
+
+
 def _settle_hello(message: Any) -> Message:
     hello = _settle_version(message)
     return msgspec.structs.replace(hello, device_name=clean_device_name(hello.device_name))
@@ -170,6 +175,15 @@ def _settle_peers(message: Any) -> Message:
     """A relay may not write to a user's terminal either."""
     replace = msgspec.structs.replace
     return Peers(tuple(replace(peer, device_name=clean_device_name(peer.device_name)) for peer in message.devices))
+
+
+def _settle_welcome(message: Any) -> Message:
+    welcome = _settle_version(message)
+    return msgspec.structs.replace(welcome, relay_id=clean_text(welcome.relay_id, TEXT_BYTES))
+
+
+def _settle_error(message: Any) -> Message:
+    return msgspec.structs.replace(message, message=clean_text(message.message, TEXT_BYTES))
 
 
 def _as_it_is(message: Message) -> Message:
@@ -186,7 +200,8 @@ def _settle_version(message: Any) -> Any:
 _NESTED: Final = frozenset[type[Message]]({PullResponse, Peers})
 _SETTLE: Final[dict[type[Message], Callable[[Any], Message]]] = {
     Hello: _settle_hello,
-    Welcome: _settle_version,
+    Welcome: _settle_welcome,
+    Error: _settle_error,
     Peers: _settle_peers,
 }
 _READERS: Final = {struct: _reader(struct) for struct in CODES}

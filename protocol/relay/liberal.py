@@ -14,6 +14,7 @@ into a megabyte of Python objects.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Generic, TypeVar, cast
 
@@ -27,6 +28,7 @@ from ferryman.protocol.relay.walk import MAX_KEYS, array_size, check_ignored, ma
 NIL: Final = 0xC0
 # Also of an array of structs: no PULL_RESPONSE has more than 1,000 blobs.
 MAX_ENTRIES: Final = MAX_KEYS
+MAX_IGNORED_BYTES: Final = 16_384  # of one struct's unknown fields: some 4 ms of the loop
 
 S = TypeVar("S", bound=Struct)
 
@@ -84,16 +86,22 @@ class LiberalReader(Generic[S]):
         pairs = _PAIRS.decode(view)
         if len(pairs) != size:
             raise InvalidMessage("a duplicate key")
-        for name, value in pairs.items():
-            if name not in self._by_name:
-                check_ignored(memoryview(value), depth)
+        _check_ignored([value for name, value in pairs.items() if name not in self._by_name], depth)
         return pairs
 
     def _from_array(self, view: memoryview, depth: int) -> dict[str, Raw]:
         slices = _slices(view)
-        for value in slices[len(self._fields) :]:
-            check_ignored(memoryview(value), depth)
+        _check_ignored(slices[len(self._fields) :], depth)
         return {field.name: value for field, value in zip(self._fields, slices, strict=False)}
+
+
+def _check_ignored(values: Sequence[Raw], depth: int) -> None:
+    """What we do not know is walked in Python, byte for byte, on the event loop: so much of it and no more."""
+    views = [memoryview(value) for value in values]
+    if sum(map(len, views)) > MAX_IGNORED_BYTES:
+        raise InvalidMessage(f"more than {MAX_IGNORED_BYTES} bytes that this version does not know")
+    for view in views:
+        check_ignored(view, depth)
 
 
 def _field(field: inspect.Field, annotation: Any) -> _Field:

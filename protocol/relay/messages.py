@@ -183,5 +183,11 @@ FROM_RELAY: Final[tuple[type[Message], ...]] = (Welcome, PushAck, PullResponse, 
 
 def clean_device_name(name: str) -> str:
     """Control characters become U+FFFD, then at most 64 bytes of UTF-8 stay, cut between characters."""
-    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(letter) == "Cc" else letter for letter in name)
-    return shown.encode()[:DEVICE_NAME_BYTES].decode(errors="ignore")
+    return clean_text(name, DEVICE_NAME_BYTES)
+
+
+def clean_text(text: str, limit: int) -> str:
+    """A peer's words, fit for a terminal and a log: no control characters, at most `limit` bytes of UTF-8."""
+    letters = text[:limit]
+    shown = "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(one) == "Cc" else one for one in letters)
+    return shown.encode()[:limit].decode(errors="ignore")

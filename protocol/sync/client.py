@@ -186,9 +186,8 @@ def welcomed(session: Session, phase: AwaitingWelcome, welcome: Welcome, now: fl
     effects: list[Effect] = [StopTimer("welcome"), PinRelay()]
     other = session.incarnation and incarnation and incarnation != session.incarnation
     if phase.from_zero or other or welcome.max_cursor < session.intake.covered:
-        session = replace(
-            session, incarnation=incarnation, recorded=0, intake=inflow.resume(session.intake.device_id, 0, ())
-        )
+        empty = inflow.resume(session.intake.device_id, 0, ())
+        session = replace(session, incarnation=incarnation, recorded=0, intake=empty, resets=session.resets + 1)
         required = events.ResyncRequired("the relay does not have the history that we had")
         effects += [RecordRestart(incarnation, 0), Tell(required)]
     elif incarnation and not session.incarnation:

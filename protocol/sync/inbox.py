@@ -59,7 +59,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Take(Command[int]):
-    """Reply: `through` afterwards. through: as far as the client knows, with this blob taken, that no hole is left."""
+    """Reply: `through` afterwards. through: as far as the client knows, with this blob taken, that no hole is left.
+
+    cursor: 0 for one of an earlier run of cursors that had the same name, or none.
+    """
 
     group_id: bytes
     incarnation: bytes
@@ -127,7 +130,7 @@ class Inbox:
     def decide(self, state: InboxState, command: InboxCommand) -> Decision[InboxEvent]:
         position = state.positions.get(command.group_id, START)
         match command:
-            case Take(group_id, incarnation, _, link) if incarnation != position.incarnation:
+            case Take(group_id, incarnation, cursor, link) if not cursor or incarnation != position.incarnation:
                 if link is None:
                     return Decision(reply=position.through)
                 return Decision((BlobTaken(group_id, 0, link, position.through),), reply=position.through)
@@ -143,7 +146,7 @@ class Inbox:
                     return Decision(reply=position.through)
                 return Decision((CursorAdvanced(group_id, through),), reply=through)
             case Restart(group_id, incarnation, through):
-                if incarnation == position.incarnation and through >= position.through:
+                if incarnation == position.incarnation and through >= position.through and not position.above:
                     return Decision(reply=position.through)
                 return Decision((CursorsRestarted(group_id, incarnation, through),), reply=through)
 

@@ -160,6 +160,7 @@ def move(session: Session, online: Online | None, happened: Input) -> Step:
             pull = PullUnderway(session.recorded if after is None else after, limit, ticket)
             return replace(session, host_pulls=(*session.host_pulls, pull)), ()
         case Recorded(through):
+            through = min(through, session.intake.frontier)  # never more than this history accounts for
             return replace(session, recorded=max(session.recorded, through)), ()
         case TimerDue("advance"):
             session = replace(session, advance_armed=False)

@@ -35,9 +35,10 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """Nothing for the host. unreadable: it did not open."""
+    """Nothing for the host. unreadable: it did not open. link: of a control blob that was not seen before."""
 
     unreadable: bool = False
+    link: Link | None = None
 
 
 Outcome: TypeAlias = Given | PassedOver
@@ -69,7 +70,7 @@ def open_entry(
         fresh = any(isinstance(verdict, chain.Delivered) for verdict in verdicts)
         told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
     if opened.control or not fresh:
-        return PassedOver(), chains, told
+        return PassedOver(link=link if fresh else None), chains, told
     return Given(opened.content, link), chains, told
 
 

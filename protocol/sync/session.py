@@ -86,6 +86,14 @@ Phase: TypeAlias = Offline | BackingOff | Connecting | Handshaking | AwaitingWel
 
 
 @dataclass(frozen=True, slots=True)
+class Era:
+    """In which run of cursors a cursor counts. resets: how often this session began anew; a relay may name no run."""
+
+    incarnation: bytes = b""
+    resets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """inline: largest payload wanted inside a NOTIFY, bytes."""
 
@@ -95,7 +103,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """recorded: up to where the inbox has it on disk that nothing is left to take. shelf: the outbox as last seen."""
+    """recorded: up to where the inbox has it on disk that nothing is left to take. shelf: the outbox as last seen.
+
+    resets: how often the relay turned out not to have the history that we had.
+    """
 
     intake: Intake
     incarnation: bytes = b""
@@ -106,3 +117,8 @@ class Session:
     shelf: Shelf = field(default_factory=Shelf)
     host_pulls: tuple[PullUnderway, ...] = ()
     advance_armed: bool = False
+    resets: int = 0
+
+    @property
+    def era(self) -> Era:
+        return Era(self.incarnation, self.resets)

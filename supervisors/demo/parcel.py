@@ -46,7 +46,14 @@ class Line(msgspec.Struct, frozen=True):
 
 
 def read_parcel(data: bytes) -> Parcel:
-    return msgspec.msgpack.decode(data, type=Parcel)
+    """Raises AppError for what is no parcel: a member of the group may send anything."""
+    try:
+        parcel = msgspec.msgpack.decode(data, type=Parcel)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AppError(f"a blob holds no parcel: {type(error).__name__}", code="DEMO_CORRUPT") from None
+    if parcel.size < 0 or not 0 <= parcel.index < SourceFile(parcel.name, parcel.size, parcel.sha256).parts:
+        raise AppError(f"a parcel is part {parcel.index} of a file of {parcel.size} bytes", code="DEMO_CORRUPT")
+    return parcel
 
 
 class Unpacker:

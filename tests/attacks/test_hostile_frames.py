@@ -12,6 +12,7 @@ import pytest
 from ferryman.protocol.relay import messages as m
 from ferryman.protocol.relay.envelope import decode_frame
 from ferryman.protocol.relay.errors import InvalidMessage
+from ferryman.protocol.relay.liberal import MAX_IGNORED_BYTES
 from ferryman.protocol.relay.limits import websocket_limit
 from tests.fakes.wire import frame
 
@@ -41,16 +42,32 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("value", FLOODS.values(), ids=FLOODS)
-def test_a_flood_of_ignored_values_is_not_built_in_memory(value):
+def test_a_flood_of_ignored_values_is_refused_before_it_is_looked_at(value):
     data = with_ignored(value)
     assert len(data) <= LONGEST
     tracemalloc.start()
-    assert decode_frame(data, from_client=True).message == m.Push(bytes(16), b"x", 0)
+    with pytest.raises(InvalidMessage, match="does not know"):
+        decode_frame(data, from_client=True)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (
-        peak < 3 * LONGEST
-    )  # the value's own bytes, cut out and looked at; as objects it would be sixty times as much
+    assert peak < 3 * LONGEST  # the value's own bytes, cut out; as objects it would be sixty times as much
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_unknown_fields_may_have_sixteen_kibibytes_together_and_not_one_more(extra):
+    value = b"\xc5" + (MAX_IGNORED_BYTES - 3 + extra).to_bytes(2, "big") + bytes(MAX_IGNORED_BYTES - 3 + extra)
+    if extra:
+        with pytest.raises(InvalidMessage, match="does not know"):
+            decode_frame(with_ignored(value), from_client=True)
+    else:
+        assert decode_frame(with_ignored(value), from_client=True).message == m.Push(bytes(16), b"x", 0)
+
+
+def test_what_a_relay_says_for_people_is_a_clean_short_line():
+    words = m.Error(2000, "\x1b]0;owned\x07" + "A" * 10_000)
+    read = decode_frame(frame(words), from_client=False).message
+    assert read.message.startswith("\ufffd]0;owned\ufffdAAA")
+    assert len(read.message.encode()) <= 256
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,14 @@ async def test_a_noise_handshake_not_done_in_ten_seconds_is_over(autojump_clock,
         assert world.relay.metrics.connections_active == 0
 
 
+async def test_messages_that_are_no_handshake_do_not_buy_time(autojump_clock):
+    async with memory_relay() as world:
+        stream = await world.stream()
+        await stream.send_all(UPGRADE + ws(BINARY, initiate(bytes([1] * 32), bytes([2] * 32))[1]))
+        _, seconds = await everything_slowly(stream)
+        assert 9 <= seconds <= 13
+
+
 async def test_a_connection_that_never_says_hello_does_not_stay(autojump_clock):
     async with memory_relay() as world, world.client("anna"):
         started = trio.current_time()

@@ -187,6 +187,10 @@ class MemoryDisk:
         self._kept_names = dict(self.names)
         self._name_changes.clear()
 
+    def sync_name(self, name: str) -> None:
+        _rename(self._kept_names, name, self.names.get(name))
+        self._name_changes = [change for change in self._name_changes if change[0] != name]
+
     def random_bytes(self, count: int) -> bytes:
         return self._chance.randbytes(count)
 

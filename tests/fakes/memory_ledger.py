@@ -10,9 +10,10 @@ ledger.held = True            posted entries wait in line; `release()` commits t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
 import trio
 
 from ferryman.protocol.ledger.record import (
@@ -89,7 +90,7 @@ class MemoryLedger:
         entry = Append(stream, expected_version, b"snapshot %d" % self.appends, bytes(32), (state,))
         outcome = self._outcomes.get(self.appends) or self._write(entry)
         if isinstance(outcome, Appended):
-            self.streams[stream][-1] = replace(self.streams[stream][-1], snapshot=True)
+            self.streams[stream][-1] = msgspec.structs.replace(self.streams[stream][-1], snapshot=True)
         return outcome
 
     async def replay(self, stream: str) -> list[Recorded]:
@@ -99,7 +100,7 @@ class MemoryLedger:
         snapshots = [place for place, record in enumerate(records) if record.snapshot]
         if not snapshots:
             return list(records)
-        remembered = [replace(record, events=()) for record in records[: snapshots[-1]] if not record.snapshot]
+        remembered = [msgspec.structs.replace(record, events=()) for record in records[: snapshots[-1]] if not record.snapshot]
         return [*remembered, *records[snapshots[-1] :]]
 
     # --- the disk

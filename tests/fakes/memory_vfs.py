@@ -51,6 +51,7 @@ class Machine(Protocol):
     def require_room(self, growth: int) -> None: ...
     def sync(self, inode: Inode) -> None: ...
     def sync_names(self) -> None: ...
+    def sync_name(self, name: str) -> None: ...
     def change_name(self, name: str, inode: Inode | None) -> None: ...
     def random_bytes(self, count: int) -> bytes: ...
 
@@ -152,9 +153,9 @@ class MemoryFile:
         if self.disk.dead:
             return
         _as_sqlite(lambda: self.disk.sync(self.inode), apsw.SQLITE_IOERR_FSYNC)
-        if self.name_is_new:
+        if self.name_is_new and self.path is not None:
             _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
-            self.disk.sync_names()
+            self.disk.sync_name(self.path)  # its own and no other: a deleted file may still come back
             self.name_is_new = False
 
     def xFileSize(self):  # noqa: N802

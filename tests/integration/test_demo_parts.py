@@ -8,7 +8,7 @@ import pytest
 
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.supervisors.demo.judge import Case, judge
-from ferryman.supervisors.demo.parcel import Parcel, Unpacker
+from ferryman.supervisors.demo.parcel import Parcel, Unpacker, read_parcel
 from ferryman.supervisors.demo.source import PART_BYTES, READ_BYTES, load_source, read_part
 
 
@@ -113,6 +113,16 @@ def test_a_parcel_cannot_leave_the_folder(tmp_path):
         unpacker.take(Parcel("../../evil", 1, "00", 0, b"x"), blob_id=bytes(16), cursor=1)
     unpacker.close()
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xc1", Parcel("x", 5, "00", -1, b"").encode(), Parcel("x", 5, "00", 1, b"").encode()],
+    ids=["nothing", "noise", "a part below the first", "a part above the last"],
+)
+def test_what_is_no_parcel_is_refused(data):
+    with pytest.raises(AppError, match="parcel"):
+        read_parcel(data)
 
 
 def test_the_judge_counts_a_changed_file_as_lost(folder, received):

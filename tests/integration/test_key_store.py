@@ -16,7 +16,7 @@ from ferryman.actors.keychain_errors import KeychainError, KeychainUnavailable
 from ferryman.actors.ledger import LedgerClient, ledger_body
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.actors.store import MAX_ROWS, READERS, Query, store_body
-from ferryman.protocol.errors import LocalProtocolError
+from ferryman.protocol.errors import AppError, LocalProtocolError
 from ferryman.protocol.machine import Row
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
@@ -66,8 +66,9 @@ async def test_a_key_store_that_does_not_answer_is_the_askers_failure(error, see
     opened = OpenKeychain(Failing(error), "os", "", lambda: None)
     ports = make_fake_ports(1, disk=MemoryDisk())
     async with open_system(Supervisor([ChildSpec("key_store", key_store_body(opened, ports))])) as system:
-        with pytest.raises(seen):
+        with pytest.raises(AppError) as raised:
             await system.ref("/key_store").ask(GetSecret("seed"))
+        assert type(raised.value) is seen
         assert system.stats.crashes == 0
 
 

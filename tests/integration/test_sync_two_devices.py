@@ -40,6 +40,24 @@ async def test_push_returns_the_relays_cursor(autojump_clock, world):
         assert (len(first.blob_id), second.cursor) == (16, first.cursor + 1)
 
 
+async def test_push_leaves_nothing_in_the_outbox(autojump_clock, world):
+    async with world.relay(), world.device("a") as a:
+        await join(a)
+        await a.sync.push(b"one")
+        assert (a.sync.outbox().count, a.sync.outbox().bytes, a.sync.outbox().in_flight) == (0, 0, 0)
+
+
+async def test_a_push_without_a_connection_is_pending_at_once(autojump_clock, world):
+    async with world.device("a") as a:
+        async with world.relay():
+            await join(a)
+        await trio.sleep(1)
+        began = trio.current_time()
+        with pytest.raises(Pending):
+            await a.sync.push(b"later")
+        assert trio.current_time() - began < 1
+
+
 async def test_a_device_that_joins_late_gets_everything(autojump_clock, world):
     async with world.relay(), world.device("a") as a, world.device("c") as c:
         await join(a)

@@ -16,16 +16,23 @@ quick = Backoff(base_seconds=0)
 
 
 def with_room(*children, **options):
-    return Supervisor([ChildSpec("groups", Supervisor(children, dynamic=True, **options))], max_restarts=0)
+    return Supervisor([ChildSpec("groups", Supervisor(children, dynamic=True, **options))])
 
 
-async def test_a_child_is_started_once_and_found_after_that():
-    journal = Journal()
+async def test_a_child_is_started_once_and_found_after_that(autojump_clock):
+    starts = []
+
+    async def body(ctx):
+        ctx.ready()
+        starts.append(ctx.incarnation)
+        await trio.sleep(10)
+
+    spec = ChildSpec("x", body, restart="temporary", grace=0)
     async with open_system(with_room()) as system:
-        first = await system.start_child("/groups", ChildSpec("x", journal.worker))
-        again = await system.start_child("/groups", ChildSpec("x", journal.worker))
+        first = await system.start_child("/groups", spec)
+        again = await system.start_child("/groups", spec)
         assert first == again == system.ref("/groups/x")
-        assert journal.lines == ["x1 up"]
+        assert starts == [1]
 
 
 async def test_all_who_start_the_same_child_wait_until_it_is_ready(autojump_clock):
@@ -92,7 +99,18 @@ async def test_a_child_that_spends_its_restarts_ends_alone_and_comes_back_at_the
         assert system.stats.ended_alone == 1
         assert isinstance(await outcome(ref.ask(Get())), ActorStopped)
         assert await (await system.start_child("/groups", spec)).ask(Get()) == (1, 0)
-        assert await ref.ask(Get()) == (1, 0), "an old reference finds who has the path now"
+        assert await outcome(ref.ask(Get())) == (1, 0), "an old reference finds who has the path now"
+
+
+async def test_a_child_of_many_crashes_leaves_its_siblings_their_restarts():
+    journal = Journal()
+    async with open_system(with_room(max_restarts=2)) as system:
+        for name in ("x", "y", "z"):
+            ref = await system.start_child("/groups", ChildSpec(name, journal.worker, backoff=quick))
+            for _ in range(2):
+                await outcome(ref.ask(Crash()))
+        await settled()
+        assert incarnations(system) == {"/": 1, "/groups": 1, "/groups/x": 3, "/groups/y": 3, "/groups/z": 3}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,9 @@ async def test_a_crash_is_reported_once_with_all_that_helps_and_no_contents():
         await settled()
         await outcome(system.ref("/a").ask(Crash(ValueError())))
         await settled()
-    first, second = [event for event in events if isinstance(event, Crashed)]
+    crashes = [event for event in events if isinstance(event, Crashed)]
+    assert len(crashes) == 2
+    first, second = crashes
     assert (first.path, first.incarnation, first.message_type, first.restarts) == ("/a", 1, "Crash", 0)
     assert (second.path, second.incarnation, second.message_type, second.restarts) == ("/a", 2, "Crash", 1)
     assert isinstance(first.cause, Bang)

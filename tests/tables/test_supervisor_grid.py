@@ -168,15 +168,22 @@ async def test_siblings_that_are_stopped_cost_no_restart(autojump_clock):
     assert await outcome(crash_once()) == {"/": 1, "/a": 2, "/b": 2}
 
 
-async def test_the_exit_of_an_incarnation_that_was_replaced_is_nobodys_concern():
+async def test_the_exit_of_an_incarnation_that_was_replaced_is_nobodys_concern(autojump_clock):
     """Both crash in the same instant; the group restarts once, and the second report finds new incarnations."""
-    journal = Journal()
-    root = Supervisor([ChildSpec("a", journal.worker), ChildSpec("b", journal.worker)], strategy="one_for_all")
+    now = trio.Event()
+
+    async def crashes_once(ctx):
+        ctx.ready()
+        if ctx.incarnation == 1:
+            await now.wait()
+            raise Bang
+        await trio.sleep(10)
+
+    root = Supervisor([ChildSpec(name, crashes_once, grace=0) for name in "ab"], strategy="one_for_all")
 
     async def crash_both():
         async with open_system(root) as system:
-            system.ref("/a").tell(Crash())
-            system.ref("/b").tell(Crash())
+            now.set()
             await settled()
             return incarnations(system), system.stats.crashes
 

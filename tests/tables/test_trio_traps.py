@@ -225,7 +225,7 @@ async def test_a_cancelled_actor_takes_no_further_message(autojump_clock):
         async for envelope in ctx:
             taken.append(envelope.msg)
             if envelope.msg == 3:
-                ctx.kill()
+                ctx.tasks.cancel_scope.cancel()
 
     async with open_system(Supervisor([ChildSpec("a", body, restart="transient")])) as system:
         for number in range(10):

@@ -57,31 +57,31 @@ async def test_a_restored_database_begins_new_incarnations(autojump_clock):
         first = await anna.hello(GROUP)
         await anna.push(1)
     config = relay_config(MEMORY_PATH)
-    async with running_relay(config, make_fake_ports(2, disk=disk), restored=True) as world:
-        async with world.client("anna") as anna:
-            await anna.say_hello(GROUP, last_cursor=1, incarnation=first.incarnation)
-            assert (await anna.receive(Error)).code == 1001
-            assert (await anna.hello(GROUP)).incarnation != first.incarnation
+    restored = running_relay(config, make_fake_ports(2, disk=disk), restored=True)
+    async with restored as world, world.client("anna") as anna:
+        await anna.say_hello(GROUP, last_cursor=1, incarnation=first.incarnation)
+        assert (await anna.receive(Error)).code == 1001
+        assert (await anna.hello(GROUP)).incarnation != first.incarnation
 
 
 async def test_draining_commits_and_acknowledges_what_is_in_flight_and_then_tells_everybody(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
-        async with world.client("anna") as anna, world.client("bert") as bert:
-            await anna.hello(GROUP)
-            await bert.hello(GROUP)
-            for number in range(50):
-                await anna.send(Push(blob_id(number), bytes(1000), 0))
-            acknowledged = []
-            acknowledged.append((await anna.wait_for(PushAck)).cursor)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(world.relay.drain)
-                while isinstance(message := (await anna.receive_frame()).message, PushAck):
-                    acknowledged.append(message.cursor)
-                assert message.code == 3001
-                assert await anna.closed() == 1001
-                assert (await bert.wait_for(Error)).code == 3001
-                assert await bert.closed() == 1001
+    first = memory_relay(make_fake_ports(1, disk=disk))
+    async with first as world, world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(GROUP)
+        await bert.hello(GROUP)
+        for number in range(50):
+            await anna.send(Push(blob_id(number), bytes(1000), 0))
+        acknowledged = []
+        acknowledged.append((await anna.wait_for(PushAck)).cursor)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.relay.drain)
+            while isinstance(message := (await anna.receive_frame()).message, PushAck):
+                acknowledged.append(message.cursor)
+            assert message.code == 3001
+            assert await anna.closed() == 1001
+            assert (await bert.wait_for(Error)).code == 3001
+            assert await bert.closed() == 1001
     async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("carl") as carl:
         await carl.hello(GROUP)
         assert sorted(await pull_everything(carl)) == acknowledged

@@ -9,7 +9,7 @@ import trio.lowlevel
 from ferryman.actors.core.events import Crashed
 from ferryman.protocol.relay.messages import Push
 from tests.fakes.relay_load import Load, check_nothing_lost, pull_everything
-from tests.fakes.relay_world import real_relay
+from tests.fakes.relay_world import memory_relay, real_relay
 from tests.fakes.wire_client import blob_id, device
 
 OURS = b"the group in which an actor ends"
@@ -145,3 +145,10 @@ async def health(world):
         answer += data
     await stream.aclose()
     return int(answer.split()[1])
+
+
+async def test_a_router_that_comes_back_sends_away_whom_it_does_not_know(autojump_clock):
+    async with memory_relay() as world, world.client("anna") as anna:
+        await anna.hello(OURS)
+        world.crash(f"{world.group_path(OURS)}/group_router")
+        assert await anna.closed() == 1001

@@ -169,3 +169,11 @@ async def test_who_is_silent_for_three_heartbeats_is_closed(autojump_clock, worl
         assert await anna.closed() == 1008
         assert not bert.inbox
         assert (await bert.push(1)).cursor == 1
+
+
+async def test_the_later_connection_of_a_device_counts(autojump_clock, world):
+    async with world.client("anna") as first, world.client("anna") as second:
+        await first.hello(BARE)
+        await second.hello(BARE)
+        assert await first.closed() == 4001
+        assert (await second.push(1)).cursor == 1

@@ -1,7 +1,10 @@
 """What a client may count on: HELLO to ACK over real sockets, a real database and real Noise."""
 
+import contextlib
+
 import apsw
 import pytest
+from trio_websocket import ConnectionClosed
 
 from ferryman.protocol.relay.messages import Ack, Error, Notify, Presence, Pull, PullResponse, Push, PushAck, Welcome
 from tests.fakes.relay_world import real_relay
@@ -212,3 +215,14 @@ async def test_the_relay_says_welcome_to_each_of_its_aliases(world):
 
     async with connect(world.port, device("anna"), path="/sync") as anna:
         assert isinstance(await anna.hello(GROUP), Welcome)
+
+
+async def test_a_repeat_while_its_first_is_being_committed_waits_for_it(world):
+    cursors = []
+    async with world.client("anna") as anna:
+        await anna.hello(GROUP)
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(3):
+                await anna.send(Push(blob_id(1), b"the same bytes", 0))
+            cursors += [(await anna.receive(PushAck)).cursor for _ in range(3)]
+    assert cursors == [1, 1, 1]
