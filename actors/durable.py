@@ -28,7 +28,7 @@ from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.debts import Perform
 from ferryman.actors.durable_edge import Codec, Do, LedgerPort, Look, PendingAppend
-from ferryman.actors.durable_host import MISMATCH, AppendFailed, Host, Line
+from ferryman.actors.durable_host import MISMATCH, STORAGE_FULL, AppendFailed, Host, Line
 from ferryman.protocol.ledger.record import (
     Append,
     Appended,
@@ -95,7 +95,7 @@ async def one_at_a_time(host: Host[Any]) -> None:
             case CommandMismatch():
                 envelope.reply(MISMATCH)
             case StorageFull(message):
-                envelope.reply(Refused("STORAGE_FULL", message))
+                envelope.reply(Refused(STORAGE_FULL, message))
             case Conflict(name) if name != "version":
                 translate: Callable[[str], Refused] = getattr(host.machine, "conflict", Refused)
                 envelope.reply(translate(name))
@@ -114,7 +114,7 @@ class Window(Generic[S]):
         self.host = host
         self.size = size
         self.epoch = 0
-        self.full = Refused("STORAGE_FULL")
+        self.full = Refused(STORAGE_FULL)
         self.lines: deque[Line[S]] = deque()
         self.arrived = trio.lowlevel.ParkingLot()
         self.left = trio.lowlevel.ParkingLot()
@@ -157,7 +157,7 @@ class Window(Generic[S]):
             line = self.lines[0]
             outcome = None if line.pending is None else await line.pending.wait()
             if isinstance(outcome, StorageFull) and line.epoch == self.epoch:
-                self.full = Refused("STORAGE_FULL", outcome.message)
+                self.full = Refused(STORAGE_FULL, outcome.message)
                 self.epoch += 1
                 self.host.go_back()
             if line.epoch != self.epoch:

@@ -25,6 +25,8 @@ from ferryman.protocol.machine import Command, Decision, Machine, Refused
 
 S = TypeVar("S")
 
+STORAGE_FULL = "STORAGE_FULL"
+FULL_DISK_SECONDS = 2.0  # until what found no room is tried again
 MISMATCH = Refused("COMMAND_MISMATCH", "this command id was used for another command")
 REPLAY_SLICE = (
     500  # records between two checkpoints of a replay: a millisecond or two, so that nobody else waits longer
@@ -154,7 +156,12 @@ class Host(Generic[S]):
             self.debts.settle(self.machine.owed(self.past.state))
 
     async def feed(self, command: Command[Any]) -> None:
-        await self.ctx.self_ref.send(Do(self.new_id(), command))
+        """Report a debt's work, from the debt's own task: until there is room on the disk for it."""
+        report = Do(self.new_id(), command)
+        while True:
+            if not is_full(await self.ctx.self_ref.ask(report)):
+                return
+            await trio.sleep(FULL_DISK_SECONDS)
 
     @property
     def snapshot_is_due(self) -> bool:
@@ -170,6 +177,10 @@ class Host(Generic[S]):
         elif not isinstance(outcome, StorageFull):
             raise AppendFailed(f"stream {self.stream}: {type(outcome).__name__} for a snapshot")
         past.snapshot_version = past.version  # a full disk is tried again after as many records
+
+
+def is_full(answer: object) -> bool:
+    return isinstance(answer, Refused) and answer.code == STORAGE_FULL
 
 
 def command_of(envelope: Envelope[Any]) -> Do[Any] | None:

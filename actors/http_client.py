@@ -15,7 +15,7 @@ import h11
 import trio
 
 from ferryman.actors.ports import Ports
-from ferryman.actors.transport import RelayAddress, authority
+from ferryman.actors.transport import RelayAddress, authority, dress
 from ferryman.protocol.sync.errors import Offline
 
 REQUEST_SECONDS = 15.0
@@ -62,15 +62,11 @@ async def _connect(ports: Ports, address: RelayAddress, trust: ssl.SSLContext | 
     stream = await ports.network.open_stream(address.host, address.port)
     if not address.secure:
         return stream
-    secure = trio.SSLStream(
-        stream, trust or ssl.create_default_context(), server_hostname=address.host, https_compatible=True
-    )
     try:
-        await secure.do_handshake()
+        return await dress(stream, address.host, trust)
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
-    return secure
 
 
 async def _exchange(

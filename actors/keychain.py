@@ -64,8 +64,8 @@ class OpenKeychain:
 class KeychainChoice:
     """What a device brings to its key store.
 
-    home: the device's directory. create: False opens only what is there. find_backend: None never looks for an OS keychain. derive: Argon2id, 0.1 s and 64 MiB;
-    a simulation may remember its results.
+    home: the device's directory. create: False opens only what is there. find_backend: None never looks for an OS
+    keychain. derive: Argon2id, 0.1 s and 64 MiB; a simulation may remember its results.
     """
 
     home: Path

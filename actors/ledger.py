@@ -6,6 +6,7 @@
 |----------------------|-----------------------------------------------------------------|
 | Record(entry)        | Appended, Repeated, CommandMismatch, Conflict or StorageFull    |
 | Replay(stream)       | its records, from the last snapshot on                          |
+| Blank(seqs, reason)  | None, once their bodies are empty: retention                    |
 | GetStatus()          | LedgerStatus: ok, or degraded while there is no room            |
 
 Inserting happens on the loop and only the commit in the thread: a thread that inserts waits for the GIL at each
@@ -27,12 +28,14 @@ from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.errors import RecoveryFailed
 from ferryman.actors.core.messages import Ask, Envelope
 from ferryman.actors.core.ref import Pending, Ref
+from ferryman.actors.keychain_errors import KeychainError
 from ferryman.actors.ledger_file import WAL_BYTES, Place
 from ferryman.actors.ledger_open import OpenLedger, open_ledger
 from ferryman.actors.ledger_reader import replay
+from ferryman.actors.ledger_retention import blank
 from ferryman.actors.ports import Keychain, Ports
 from ferryman.protocol.errors import LocalProtocolError
-from ferryman.protocol.ledger.errors import LedgerError
+from ferryman.protocol.ledger.errors import LedgerError, LedgerUnwritable
 from ferryman.protocol.ledger.record import Append, AppendOutcome, Recorded, StorageFull, TakeSnapshot
 from ferryman.protocol.ledger.snapshot import REMEMBER_SECONDS
 
@@ -55,6 +58,14 @@ class Replay(Ask[list[Recorded]]):
 
 
 @dataclass(frozen=True, slots=True)
+class Blank(Ask[None]):
+    """Empty the bodies of these records. Raises LocalProtocolError for one that is not here, or that a start needs."""
+
+    seqs: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerStatus:
     """seq: the last record on disk. reason: one line, "" while all is well."""
 
@@ -69,7 +80,7 @@ class GetStatus(Ask[LedgerStatus]):
     pass
 
 
-Message = Record | Replay | GetStatus
+Message = Record | Replay | Blank | GetStatus
 
 
 class LedgerClient:
@@ -93,6 +104,10 @@ class LedgerClient:
     async def replay(self, stream: str) -> list[Recorded]:
         """Oldest first. Raises RecoveryFailed."""
         return await self._ref.ask(Replay(stream))
+
+    async def blank(self, seqs: tuple[int, ...], reason: str) -> None:
+        """Empty the bodies of these records; the records, and the reason, stay."""
+        await self._ref.ask(Blank(seqs, reason))
 
     async def status(self) -> LedgerStatus:
         return await self._ref.ask(GetStatus())
@@ -147,6 +162,8 @@ class _Writer:
                     pass
                 case Replay(stream):
                     self._ctx.tasks.start_soon(self._replay, envelope, stream, self._store.replay_start(stream))
+                case Blank(seqs, reason):
+                    await self._blank(envelope, seqs, reason)
                 case GetStatus():
                     envelope.reply(self._status())
 
@@ -194,7 +211,10 @@ class _Writer:
 
     async def _keep_house(self) -> None:
         if self._opened.anchor_is_due:
-            await self._ports.threads.run(self._opened.write_anchor)
+            try:
+                await self._ports.threads.run(self._opened.write_anchor)
+            except (OSError, KeychainError) as error:  # a locked keychain; the next group tries again
+                self._reason = f"{self._place.path}: the key store cannot keep the newest anchor: {error}"
         if self._store.wal_pages > CHECKPOINT_PAGES:
             try:
                 await self._ports.threads.run(self._store.checkpoint)
@@ -208,6 +228,14 @@ class _Writer:
             envelope.reply(await self._ports.threads.run(read))
         except LedgerError as error:
             envelope.fail(RecoveryFailed(error.message, code=error.code))
+
+    async def _blank(self, envelope: Envelope[Message], seqs: tuple[int, ...], reason: str) -> None:
+        work = partial(blank, self._store, seqs, reason, self._ports.clock.now())
+        with trio.CancelScope(shield=True):
+            try:
+                envelope.reply(await self._ports.threads.run(work))
+            except (LocalProtocolError, LedgerUnwritable) as error:
+                envelope.fail(error)
 
     def _status(self) -> LedgerStatus:
         head = self._store.head

@@ -26,6 +26,7 @@ from ferryman.actors.ledger_segment import Segment, is_empty, read_segment, requ
 from ferryman.actors.ledger_store import LedgerStore
 from ferryman.actors.ports import Disk
 from ferryman.protocol.crypto.ledger_seal import LEDGER_ID_BYTES, MASTER_KEY_BYTES, LedgerKeys
+from ferryman.protocol.errors import AppError
 from ferryman.protocol.ledger.anchor import ANCHOR_RECORDS, Anchor, parse_anchor
 from ferryman.protocol.ledger.errors import (
     LedgerInUse,
@@ -51,17 +52,17 @@ class Checked:
 
 
 class OpenLedger:
-    """A store with its lock and its anchor."""
+    """A store with its lock and its anchor. anchor: the one that the key store has."""
 
-    def __init__(self, place: Place, store: LedgerStore, unlock: Callable[[], None]) -> None:
+    def __init__(self, place: Place, store: LedgerStore, unlock: Callable[[], None], anchor: Anchor | None) -> None:
         self.store = store
         self._keychain = place.keychain
         self._unlock = unlock
-        self._anchored = store.anchor.seq
+        self._anchored = anchor.seq if anchor is not None else 0
 
     @property
     def anchor_is_due(self) -> bool:
-        return self.store.anchor.seq // ANCHOR_RECORDS > self._anchored // ANCHOR_RECORDS
+        return self.store.anchor.seq - self._anchored >= ANCHOR_RECORDS
 
     def write_anchor(self) -> None:
         """Tell the key store how far the ledger has come."""
@@ -78,7 +79,8 @@ class OpenLedger:
                 with contextlib.suppress(apsw.FullError):  # what is in the log is durable there
                     self.store.checkpoint(empty=True)
                     tidy = True
-                self.write_anchor()
+                with contextlib.suppress(OSError, AppError):  # the older anchor holds too
+                    self.write_anchor()
         finally:
             self.store.close(clean=tidy)
             self._unlock()
@@ -119,9 +121,11 @@ def open_ledger(
             with contextlib.suppress(apsw.FullError):  # it can be read; appends will say that there is no room
                 store.checkpoint(empty=True)
                 extend_wal(connection, wal_bytes)
-        opened = OpenLedger(place, store, unlock)
-        if place.keychain.get(ANCHOR) is None:
-            opened.write_anchor()
+        anchor = read_anchor(place)
+        opened = OpenLedger(place, store, unlock, anchor)
+        if anchor is None:
+            with explained(place.path):
+                opened.write_anchor()
         on_failure.pop_all()
         return opened
 
@@ -139,6 +143,7 @@ def accept_rollback(place: Place, now: int) -> int:
             store.begin()
             store.stage(Append(LEDGER_STREAM, version, own_id(version), bytes(32), (event,)), now)
             store.commit()
+            opened.write_anchor()  # without it nothing is accepted, so whoever asked hears of a failure
         clean = True
         return store.head.seq
     finally:

@@ -9,6 +9,7 @@ the statement cache's key.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger.errors import LedgerError
 from ferryman.protocol.machine import Row
 
+_OF_THE_FILE = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 _READS = frozenset((apsw.SQLITE_SELECT, apsw.SQLITE_READ, apsw.SQLITE_RECURSIVE))
 _WRITES = frozenset((apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE))
+_takes_back = re.compile(r"\bROLLBACK\b", re.IGNORECASE)  # values are parameters, so no value can hold the word
 _SCHEMA_TABLES = frozenset(("sqlite_master", "sqlite_schema"))
 
 
@@ -45,12 +48,17 @@ class RowGate:
         return list(self._tables)
 
     def run(self, rows: Iterable[Row]) -> None:
-        """Raises LocalProtocolError for what is outside the write surface, apsw.ConstraintError for a violation."""
+        """Raises LocalProtocolError for what is outside the write surface or is no SQL, apsw.ConstraintError for a
+        violation, and what the file itself is guilty of."""
         self._phase = "rows"
         try:
             for row in rows:
+                if _takes_back.search(row.sql):
+                    raise LocalProtocolError("a row that cannot be written (OR ROLLBACK would undo the whole group)")
                 self._execute(row.sql, row.parameters).fetchall()
-        except (apsw.AuthError, apsw.SQLError, apsw.BindingsError, apsw.MismatchError) as error:
+        except (apsw.ConstraintError, *_OF_THE_FILE):
+            raise
+        except (apsw.Error, TypeError, ValueError, OverflowError) as error:
             raise LocalProtocolError(f"a row that cannot be written ({error})") from None
         finally:
             self._phase = "own"
@@ -61,6 +69,8 @@ class RowGate:
         Raises WrongTables when a statement is something else, or the file has another table under that name.
         """
         for statement in statements:
+            if "ROLLBACK" in statement.upper():  # its violation would take the whole group with it
+                raise WrongTables(f"{path}: ON CONFLICT ROLLBACK does not fit group commit: {_one_line(statement)}")
             if "DEFERRED" in statement.upper():  # it would be found only at COMMIT, and take the whole group with it
                 raise WrongTables(f"{path}: deferred constraints do not fit group commit: {_one_line(statement)}")
             self._phase = "schema"

@@ -31,6 +31,7 @@ from ferryman.protocol.crypto.ledger_seal import LedgerKeys
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger.anchor import Anchor
 from ferryman.protocol.ledger.chain import Chain, body_hash
+from ferryman.protocol.ledger.errors import LedgerError
 from ferryman.protocol.ledger.payload import hashes, lift
 from ferryman.protocol.ledger.record import Append, Appended, CommandMismatch, Conflict, Repeated, TakeSnapshot
 from ferryman.protocol.ledger.snapshot import (
@@ -48,10 +49,16 @@ LIGHT_BYTES = 64 * 1024
 """What the loop can encode and insert in well under a millisecond."""
 SEALS_KEPT = 1_000
 """Streams come and go; making a seal again costs less than keeping one for each that ever was."""
-MAX_NAME_BYTES = 1_024
+MAX_NAME_LENGTH = 250
 _INSERT_RECORD = "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_BODY = "INSERT INTO body VALUES (?, ?)"
 _INSERT_PAYLOAD = "INSERT INTO payload VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+
+class GroupLost(LedgerError):
+    """The transaction is gone under us: nothing of the group is recorded, and nothing more may be staged in it."""
+
+    code = "LEDGER_GROUP_LOST"
 
 
 class LedgerStore:
@@ -118,7 +125,7 @@ class LedgerStore:
         """
         if isinstance(entry, TakeSnapshot):
             return self._stage_snapshot(entry, now) if heavy else None
-        _require_sizes(entry)
+        _require_form(entry)
         if self._index.is_remembering(entry.stream) or entry.expected_version != self.version(entry.stream):
             known = self._known(entry)
             if known is not None:
@@ -214,7 +221,7 @@ class LedgerStore:
                 execute("RELEASE append")
         except (apsw.ConstraintError, LocalProtocolError) as error:
             if not self.connection.in_transaction:  # an OR ROLLBACK in a row: the whole group is gone
-                raise LocalProtocolError(f"a row of stream {entry.stream} took the whole group back") from error
+                raise GroupLost(f"a row of stream {entry.stream} took the whole group back") from error
             if not alone:
                 execute("ROLLBACK TO append")
                 execute("RELEASE append")
@@ -269,8 +276,22 @@ class LedgerStore:
         return apsw.SQLITE_OK
 
 
-def _require_sizes(entry: Append) -> None:
-    if len(entry.command_id) != 16 or len(entry.command_hash) != 32:
-        raise LocalProtocolError("a command id has 16 bytes and a command hash 32")
-    if max(len(entry.stream), len(entry.principal), len(entry.record_class)) * 4 > MAX_NAME_BYTES or not entry.stream:
-        raise LocalProtocolError(f"a stream, principal or class is a name of 1 to {MAX_NAME_BYTES // 4} characters")
+def _require_form(entry: Append) -> None:
+    """What would fail further in, where it would fail the whole group."""
+    if type(entry.command_id) is not bytes or len(entry.command_id) != 16:
+        raise LocalProtocolError("a command id has 16 bytes")
+    if type(entry.command_hash) is not bytes or len(entry.command_hash) != 32:
+        raise LocalProtocolError("a command hash has 32 bytes")
+    for name in (entry.stream, entry.principal, entry.record_class):
+        if len(name) > MAX_NAME_LENGTH or not (name.isascii() or _is_text(name)):
+            raise LocalProtocolError(f"a stream, principal or class is a text of {MAX_NAME_LENGTH} characters at most")
+    if not entry.stream:
+        raise LocalProtocolError("a stream has a name")
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -19,12 +19,11 @@ import trio
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.durable import Do, Look
-from ferryman.protocol.machine import Command, Refused
+from ferryman.actors.durable_host import FULL_DISK_SECONDS, is_full
+from ferryman.protocol.machine import Command
 
 BATCH = 64  # commands under way at once: as many as one commit of the ledger is worth
 AGAIN_SECONDS = 0.05  # a crashed actor is back in less
-FULL_DISK_SECONDS = 2.0
-STORAGE_FULL = "STORAGE_FULL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +59,6 @@ class Recorder:
                     except (ActorCrashed, ActorStopped):
                         answer, known = None, False
                     job.done(answer if known else await insist(self._target, job.command_id, job.command))
-
-
-def is_full(answer: object) -> bool:
-    return isinstance(answer, Refused) and answer.code == STORAGE_FULL
 
 
 async def insist(target: Ref[Any], command_id: bytes, command: Command[Any], *, full_disk_waits: bool = True) -> Any:

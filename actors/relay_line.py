@@ -86,6 +86,9 @@ class RelayLine:
                 if self.counts(call):
                     self._call = None
                     self.feed(happenings.Lost(end.reason, end.close_code, end.notable))
+            if call.scope.cancelled_caught and self.counts(call):  # not hung up: nothing more goes into it
+                self._call = None
+                self.feed(happenings.Lost("the relay does not read"))
         finally:
             self._running -= 1
             self._free.set()
@@ -102,6 +105,10 @@ class RelayLine:
         self.relay_url = state.member.relay_url
         call.pin = state.member.relay_key
         settings = self._world.settings
+        try:
+            trust = await self._trusted(address)
+        except OSError as error:  # ssl.SSLError is one
+            return LinkEnd(f"sync.ca_file {str(settings.ca_file)!r} cannot be used: {error}", notable=True)
         headers: tuple[tuple[bytes, bytes], ...] = ()
         if settings.api_key is not None and address.secure:  # never over plaintext (wire §1)
             headers = ((b"Authorization", b"Bearer " + settings.api_key.encode()),)
@@ -110,7 +117,7 @@ class RelayLine:
             self._world.device.noise_private,
             call.pin,
             headers,
-            await self._trusted(address),
+            trust,
             settings.max_blob_size,
         )
         return await run_link(self._world.ports, dialing, call)

@@ -24,6 +24,7 @@ from ferryman.actors.outbox_reader import OutboxReader
 from ferryman.actors.reader_desk import ReaderDesk
 from ferryman.actors.recorder import Recorder, look
 from ferryman.actors.relay_line import RelayLine
+from ferryman.actors.shelf_watch import ShelfWatch
 from ferryman.actors.sync_messages import (
     BlobsWait,
     ClientMessage,
@@ -44,11 +45,9 @@ from ferryman.protocol.sync.group import Pin
 from ferryman.protocol.sync.inbox import START, Advance, InboxState, Link, Restart, Take
 from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.opening import Given, PassedOver
-from ferryman.protocol.sync.outbox import Acknowledge, OutboxState, Reject, Totals
+from ferryman.protocol.sync.outbox import Acknowledge, Reject, Totals
 from ferryman.protocol.sync.session import Era, Online, Rules, Session, TimerName
-from ferryman.protocol.sync.shelf import Shelf
 
-EMPTY = Shelf()
 LEAVE_SECONDS = 0.5  # S4 §10.6: nobody waits longer for a goodbye
 
 
@@ -80,8 +79,7 @@ class SyncClient:
         self._parcels = OutboxReader(world, self._line, self._outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
         self._sealed = trio.Event()
-        self._looking = False
-        self._look_again = False
+        self._shelf = ShelfWatch(ctx.tasks, self._outbox, world.group_id, self.feed)
 
     async def run(self) -> None:
         world, ctx = self._world, self._ctx
@@ -184,7 +182,7 @@ class SyncClient:
             case effects.Tell(event):
                 world.hub.publish(event)
             case effects.LookAtOutbox():
-                self._look()
+                self._shelf.look()
             case effects.RecordAcknowledged(seq, blob_id, cursor):
                 command = Acknowledge(world.group_id, seq, blob_id, cursor)
                 pushed = BlobPushed(blob_id, cursor)
@@ -279,23 +277,6 @@ class SyncClient:
             self._world.board.last_cursor = answer
 
     # --- the outbox's side
-
-    def _look(self) -> None:
-        if self._looking:
-            self._look_again = True
-            return
-        self._looking = True
-        self._ctx.tasks.start_soon(self._fetch_outbox)
-
-    async def _fetch_outbox(self) -> None:
-        while True:
-            self._look_again = False
-            state: OutboxState = await look(self._outbox)
-            lane = state.lanes.get(self._world.group_id)
-            self.feed(happenings.OutboxSeen(EMPTY if lane is None else lane.shelf))
-            if not self._look_again:
-                break
-        self._looking = False
 
     def _forgot(self, answer: Totals | Refused, settled: BlobPushed | BlobRejected) -> None:
         if isinstance(answer, Refused):

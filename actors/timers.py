@@ -33,6 +33,5 @@ class Timers(Generic[N]):
     async def _wait(self, name: N, seconds: float, scope: trio.CancelScope) -> None:
         with scope:
             await trio.sleep(seconds)
-            if self._scopes.get(name) is scope:  # it may have been stopped in the moment it fired
-                del self._scopes[name]
-                self._due(name)
+            self._scopes.pop(name, None)  # not reached when it was stopped in the very moment it was due
+            self._due(name)

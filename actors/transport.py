@@ -54,11 +54,20 @@ def read_relay_url(url: str) -> RelayAddress:
     try:
         parts = urlsplit(url)
         port = parts.port
+        host = parts.hostname or ""
+        host.encode("idna")  # as the resolver will: an empty label or one of over 63 characters has no address
     except ValueError:
-        parts, port = urlsplit(""), None
-    if parts.scheme not in PORTS or not parts.hostname or parts.username or parts.query or parts.fragment:
+        parts, port, host = urlsplit(""), None, ""
+    if (
+        parts.scheme not in PORTS
+        or not host
+        or parts.username
+        or parts.query
+        or parts.fragment
+        or not host.isprintable()
+    ):
         raise BadInput(f"{url!r} is no relay URL: it should look like wss://sync.example.com or ws://127.0.0.1:8080")
-    return RelayAddress(parts.hostname, port or PORTS[parts.scheme], parts.path or "/", parts.scheme == "wss")
+    return RelayAddress(host, port or PORTS[parts.scheme], parts.path or "/", parts.scheme == "wss")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ async def run_link(ports: Ports, dialing: Dialing, pilot: Pilot) -> LinkEnd:
     except* (h11.ProtocolError, UnicodeDecodeError) as group:  # an upgrade that trio-websocket cannot read
         said = type(_first(group)).__name__
         end = LinkEnd(f"the relay broke the protocol: its upgrade cannot be read ({said})", notable=True)
-    except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
+    except* (OSError, UnicodeError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
         end = LinkEnd(f"the relay cannot be reached: {_first(group)}")
     return end
 
@@ -187,9 +196,7 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
             stream: trio.abc.Stream = await ports.network.open_stream(address.host, address.port)
             try:
                 if address.secure:
-                    trust = dialing.trust or ssl.create_default_context()
-                    stream = trio.SSLStream(stream, trust, server_hostname=address.host, https_compatible=True)
-                    await stream.do_handshake()
+                    stream = await dress(stream, address.host, dialing.trust)
                 socket = await _upgrade(nursery, stream, dialing)
             except BaseException:
                 await trio.aclose_forcefully(stream)
@@ -200,6 +207,19 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
             nursery.cancel_scope.cancel()
+
+
+async def dress(stream: trio.abc.Stream, host: str, trust: ssl.SSLContext | None) -> trio.SSLStream[trio.abc.Stream]:
+    """TLS over a fresh stream. Raises ssl.SSLCertVerificationError, BrokenResourceError."""
+    context = trust or ssl.create_default_context()
+    dressed = trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
+    try:
+        await dressed.do_handshake()
+    except trio.BrokenResourceError as broken:
+        if isinstance(broken.__cause__, ssl.SSLCertVerificationError):
+            raise broken.__cause__ from None  # Trio hides what a person has to know
+        raise
+    return dressed
 
 
 async def _upgrade(nursery: trio.Nursery, stream: trio.abc.Stream, dialing: Dialing) -> WebSocketConnection:

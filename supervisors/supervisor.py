@@ -188,7 +188,10 @@ class Supervising:
         self.to_start = []  # nobody who becomes ready on the way out begins another
         await self.stop(group)
         for member in group:
-            if member.spec.restart == "temporary" and member.state != "ended":
+            if member in self.stoppers:
+                self.finish(member, None, forget=True)  # told to go: it does not come back with the others
+                planned.pop(member, None)
+            elif member.spec.restart == "temporary" and member.state != "ended":
                 self.finish(member, None)
         self.to_start = [one for one in siblings if one in planned and one.spec.restart != "temporary"]
         for member in self.to_start:
@@ -267,13 +270,18 @@ class Supervising:
             path = self.node.child_path(wish.spec.name)
             child = self.registry.plant(path, wish.spec, wish.variables, dynamic=True)
             self.node.children[wish.spec.name] = child
-            self.unborn[child] = None
-            self.starters[child] = [envelope]
-            self.start(child)
+            self.begin(child, envelope)
+        elif child.state == "ended":
+            self.begin(child, envelope)  # a static one that was done
         elif child in self.unborn or child.state == "stopping":
             self.starters.setdefault(child, []).append(envelope)
         else:
             envelope.reply(child)
+
+    def begin(self, child: Node, envelope: Envelope[Any]) -> None:
+        self.unborn[child] = None
+        self.starters[child] = [envelope]
+        self.start(child)
 
     def stop_child(self, envelope: Envelope[Any], wish: StopChild) -> None:
         child = self.node.children.get(wish.name)

@@ -288,5 +288,5 @@ class Sync:
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
         member = await self._member()
-        await self._do(INBOX, Take(member.group_id, handed.incarnation, handed.cursor, handed.link), command_id)
+        await self._do(INBOX, Take(member.group_id, handed.era.incarnation, handed.cursor, handed.link), command_id)
         return None

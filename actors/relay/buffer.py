@@ -36,11 +36,11 @@ from ferryman.actors.relay.buffer_messages import (
 )
 from ferryman.actors.relay.fair_queue import FairQueue
 from ferryman.actors.relay.frames import FrameWriter
-from ferryman.actors.relay.holdings import Holdings
+from ferryman.actors.relay.holdings import INCARNATION_BYTES, Holdings
 from ferryman.actors.relay.invite_table import InviteTable
 from ferryman.actors.relay.metrics import Metrics
 from ferryman.actors.relay.records import Refused
-from ferryman.actors.relay.schema import begin_lifetime, begin_new_incarnations, end_lifetime, open_database
+from ferryman.actors.relay.schema import begin_lifetime, end_lifetime, open_database
 from ferryman.actors.relay.settings import Settings
 from ferryman.actors.relay.sql import Sql
 from ferryman.actors.relay.sweeping import Sweeping
@@ -53,6 +53,7 @@ from ferryman.protocol.relay.group import Device
 QUEUE_BYTES = 32 * 1024 * 1024  # pushes in memory that wait for a commit, of all groups
 QUEUE_RETRY_MS = 1000
 INTAKE = 256  # messages taken in before the writer gets its turn
+READS = 8  # pages read in one turn: each may have 4 MiB, and a commit waits for all of them
 DELIVERED_KEPT = 64  # answered PULLs whose deliveries wait to be noted
 ACK_SECONDS = 1.0  # an acknowledgement alone waits so long for company: losing one costs a blob some more time on disk
 
@@ -71,13 +72,20 @@ def buffer(
 ) -> Callable[[Context[Any]], Awaitable[None]]:
     """The actor's body. `restored`: the database came out of a backup, so all cursors begin new incarnations."""
 
+    has_begun = False  # in this process: what an earlier incarnation committed, the system still has, synced or not
+
     async def body(ctx: Context[Any]) -> None:
+        nonlocal has_begun
         connection = await ports.threads.run(lambda: open_database(ports.disk, path, synchronous=settings.synchronous))
         try:
-            ended_in_order = begin_lifetime(connection)
-            lost = not ended_in_order and settings.synchronous == "normal"
-            if ctx.incarnation == 1 and (lost or restored):
-                renew_incarnations(connection, ports)
+            if not has_begun:
+                begin_lifetime(
+                    connection,
+                    loses=settings.synchronous == "normal",
+                    restored=restored,
+                    new_incarnation=lambda: ports.entropy.random_bytes(INCARNATION_BYTES),
+                )
+                has_begun = True
             async with trio.open_nursery() as tasks:  # over before the connection closes: a COMMIT may be in its thread
                 writer = Buffer(connection, path, settings, ports, frames, metrics, tasks)
                 await writer.prepare(wal_bytes)
@@ -92,11 +100,6 @@ def buffer(
             connection.close()
 
     return body
-
-
-def renew_incarnations(connection: Sql, ports: Ports) -> None:
-    groups = connection.execute("SELECT group_id FROM group_cursors").fetchall()
-    begin_new_incarnations(connection, [(ports.entropy.random_bytes(16), bytes(group_id)) for (group_id,) in groups])
 
 
 class Buffer:
@@ -260,7 +263,7 @@ class Buffer:
         )
 
     async def _read_batch(self) -> None:
-        reads, self._reads = list(self._reads), deque()
+        reads = [self._reads.popleft() for _ in range(min(READS, len(self._reads)))]
         if not reads:
             return
         try:
@@ -284,7 +287,11 @@ class Buffer:
         return hand_over
 
     def _vacuum(self, env: Envelope[Any]) -> Callable[[], None]:
-        more = self._sweeping.vacuum_some()
+        try:
+            more = self._sweeping.vacuum_some()
+        except apsw.FullError:  # giving pages back takes room in the log; the next round may find some
+            self._metrics.degraded = True
+            more = False
         return lambda: env.reply(more)
 
     def _publish(self) -> None:

@@ -48,7 +48,7 @@ class StoreAll:
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """`after`: the HELLO's last_cursor. `closes`: its proof is the group's first, and puts `evicted` out."""
+    """`after`: the HELLO's last_cursor. `closes`: it showed a proof; the group's first puts `evicted` out."""
 
     seat: Seat
     device: Device

@@ -38,7 +38,7 @@ from ferryman.actors.relay.sources import Visitors, client_of, source_of
 from ferryman.actors.relay.stream import BoundedStream, Moorings
 from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import AppError
-from ferryman.protocol.relay.limits import BEFORE_WELCOME_BYTES, HANDSHAKE_SECONDS
+from ferryman.protocol.relay.limits import BEFORE_WELCOME_BYTES
 
 HTTP = "/http"
 LIMITER = "/infrastructure/rate_limiter"
@@ -126,7 +126,7 @@ class Door:
                 heard = Refusal(HTTPStatus.REQUEST_TIMEOUT)
             match heard:
                 case Upgrade():
-                    return await self._upgrade(stream, heads, heard, peer)
+                    return await self._upgrade(stream, heads, heard, peer, deadline)
                 case Request():
                     client = client_of(peer, heard.headers, self._ports.settings.trusted_proxies)
                     response = await self._ask(heard, client)
@@ -160,7 +160,8 @@ class Door:
         except AppError:
             return Response(HTTPStatus.SERVICE_UNAVAILABLE, headers=(("Retry-After", "1"),))
 
-    async def _upgrade(self, stream: BoundedStream, heads: Heads, upgrade: Upgrade, peer: str) -> bool:
+    async def _upgrade(self, stream: BoundedStream, heads: Heads, upgrade: Upgrade, peer: str, deadline: float) -> bool:
+        """`deadline`: for the upgrade and the Noise handshake together."""
         settings, visitors = self._ports.settings, self._ports.visitors
         if upgrade.path not in WEBSOCKET_PATHS:
             return await self._refuse(stream, heads, HTTPStatus.NOT_FOUND)
@@ -179,7 +180,6 @@ class Door:
             await stream.finish()
             return False
         gone = visitors.enter(source)
-        deadline = trio.current_time() + HANDSHAKE_SECONDS
         accepted = Accepted(stream, websocket, upgrade.rest, source, deadline, gone)
         try:
             await stream.send_all(output)

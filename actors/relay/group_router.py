@@ -157,7 +157,7 @@ class Router:
         self._group = after_hello(self._group, admission)
         self._evict(admission.evicted)
         register = Register(
-            join.seat, admission.device, join.hello.last_cursor, admission.closes, admission.evicted, self._registered
+            join.seat, admission.device, join.hello.last_cursor, join.seat.proven, admission.evicted, self._registered
         )
         if not self._buffer.tell(register):
             self._registered.put(RegisterFailed(join.seat, "too much waits for the disk"))
@@ -261,11 +261,15 @@ class Router:
                 seat.refuse(overloaded(push))
 
     def _settle(self, outcomes: Outcomes) -> None:
+        seats = self._seats.of(self._group_id)
+        max_cursor = self._group.max_cursor
         for outcome in outcomes:
             if isinstance(outcome, Refused):
                 outcome.push.seat.refuse(outcome.refusal)
                 continue
-            self._group = self._notices.committed(self._group, outcome, self._seats.of(self._group_id))
+            self._notices.committed(outcome, seats)
+            max_cursor = max(max_cursor, outcome.cursor)
+        self._group = replace(self._group, max_cursor=max_cursor)
 
     def _pull(self, seat: Seat, pull: wire.Pull) -> None:
         plan = judge_pull(self._group, self._group.devices[seat.device_id], pull)

@@ -24,9 +24,11 @@ from typing import TypeAlias
 
 import h11
 
+from ferryman.protocol.relay.limits import HANDSHAKE_SECONDS
+
 HEAD_BYTES = 8 * 1024
 BODY_BYTES = 8 * 1024
-REQUEST_SECONDS = 10.0  # from the first wait for a request to its last byte
+REQUEST_SECONDS = HANDSHAKE_SECONDS  # from the first wait for a request to its last byte
 REQUESTS_PER_CONNECTION = 100  # then the client connects anew: one socket must not be a source's whole life
 
 Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]

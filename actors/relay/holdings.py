@@ -1,7 +1,7 @@
 """What the buffer holds, counted in memory, so that a quota costs no query: groups, their blobs and accounted bytes.
 
 of(group)   a group from disk, or a new one that stands in memory until its first blob
-undo()      after a failed transaction nothing that was counted in it is true: everything is read again
+undo()      after a failed transaction nothing that was counted in it is true: what is stored is read again
 """
 
 from __future__ import annotations
@@ -121,17 +121,18 @@ class Holdings:
         if holding is not None and not holding.stored:
             del self._groups[group_id]
 
-    def undo(self, in_memory: dict[bytes, Holding]) -> None:
-        """Read everything again; `in_memory` are the groups as they were that stood only here."""
-        self._groups = OrderedDict(in_memory)
+    def undo(self, before: dict[bytes, Holding | None]) -> None:
+        """Read everything again that is stored; what stood only here is as it was `before`, or was not concerned."""
+        kept = {group_id: holding for group_id, holding in self._groups.items() if group_id not in before}
+        kept.update((group_id, holding) for group_id, holding in before.items() if holding is not None)
+        self._groups = OrderedDict((group_id, holding) for group_id, holding in kept.items() if not holding.stored)
         self.blobs, self.size = self._tables.stored_bytes()
         self.groups = self._tables.count_groups()
 
-    def in_memory(self, groups: list[bytes]) -> dict[bytes, Holding]:
-        """Copies of those of `groups` that are not stored, to return to."""
-        held = ((group_id, self._groups.get(group_id)) for group_id in groups)
-        return {
-            group_id: replace(holding, devices=dict(holding.devices))
-            for group_id, holding in held
-            if holding is not None and not holding.stored
-        }
+    def in_memory(self, groups: list[bytes]) -> dict[bytes, Holding | None]:
+        """What to return to, for each of these groups: a copy, where it stands only here, or None."""
+        return {group_id: unstored(self._groups.get(group_id)) for group_id in groups}
+
+
+def unstored(holding: Holding | None) -> Holding | None:
+    return None if holding is None or holding.stored else replace(holding, devices=dict(holding.devices))

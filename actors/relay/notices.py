@@ -6,7 +6,6 @@ A NOTIFY has two forms, with the payload and without; each is made when the firs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import trio
 
@@ -16,7 +15,7 @@ from ferryman.actors.relay.records import Push, Registered, Repeated, Stored
 from ferryman.actors.relay.seats import INLINE_QUEUE_BYTES, Seat
 from ferryman.actors.relay.settings import Settings
 from ferryman.protocol.identity import show_id
-from ferryman.protocol.relay.group import Group, carries_inline
+from ferryman.protocol.relay.group import carries_inline
 from ferryman.protocol.relay.messages import VERSION, Notify, PushAck, Welcome
 
 
@@ -44,16 +43,14 @@ class Notices:
             seat.send(self._frames.frame(notify, group_id=self._group_id, cursor=blob.cursor))
         seat.notified = registered.max_cursor
 
-    def committed(self, group: Group, outcome: Stored | Repeated, seats: Mapping[bytes, Seat]) -> Group:
-        """PUSH_ACK to the sender; of a new blob NOTIFY to the others. Returns the group with its new max_cursor."""
+    def committed(self, outcome: Stored | Repeated, seats: Mapping[bytes, Seat]) -> None:
+        """PUSH_ACK to the sender; of a new blob NOTIFY to the others."""
         push = outcome.push
         ack = PushAck(push.blob_id, outcome.cursor, outcome.timestamp)
         push.seat.send(self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
         self._metrics.push_seconds.observe(trio.current_time() - push.read_at)
-        if isinstance(outcome, Repeated):
-            return group
-        self._notify(outcome, seats)
-        return replace(group, max_cursor=outcome.cursor)
+        if isinstance(outcome, Stored):
+            self._notify(outcome, seats)
 
     def _notify(self, stored: Stored, seats: Mapping[bytes, Seat]) -> None:
         push = stored.push

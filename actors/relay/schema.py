@@ -8,11 +8,13 @@
 | group_devices    | a registered device and up to where it acknowledged                                         |
 | remembered_blobs | the id and hash of a blob that is gone, so that a late retry gets the first answer          |
 | invites          | a sealed invite under its lookup key, until it is claimed or ten minutes old                |
-| lifetimes        | one row: whether the last process ended in order                                            |
+| lifetimes        | one row: 0 from start to orderly end of a process that a power cut may rob of commits       |
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -120,6 +122,8 @@ def open_database(disk: Disk, path: Path, *, synchronous: str) -> Sql:
 
 def prepare(connection: Sql, path: Path, synchronous: str) -> None:
     connection.set_busy_timeout(BUSY_MS)
+    # Closing would checkpoint: after a failed fsync a second one "succeeds", and SQLite deletes the log, all there is.
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     application_id = connection.pragma("application_id")
     version = connection.pragma("user_version")
     is_new = application_id == 0 and connection.pragma("schema_version") == 0
@@ -142,22 +146,40 @@ def prepare(connection: Sql, path: Path, synchronous: str) -> None:
             connection.pragma("user_version", SCHEMA_VERSION)
 
 
-def begin_lifetime(connection: Sql) -> bool:
-    """Note that a process runs on this file. Returns whether the one before ended in order."""
-    with connection:
-        ended = connection.execute("SELECT ended_in_order FROM lifetimes").get
-        connection.execute("UPDATE lifetimes SET ended_in_order = 0")
-    return bool(ended)
+def begin_lifetime(connection: Sql, *, loses: bool, restored: bool, new_incarnation: Callable[[], bytes]) -> None:
+    """Note that a process runs on this file, which `loses` commits at a power cut or does not.
+
+    Where acknowledged cursors may be lost, by the lifetime before or because the file is `restored` from a backup, all
+    groups begin new incarnations. The file says what the lifetime before was: settings have been changed since.
+    """
+    ended_in_order = bool(connection.execute("SELECT ended_in_order FROM lifetimes").get)
+    if ended_in_order and not loses and not restored:
+        return  # nothing changes, so a disk without room for a commit does not matter
+    with synced(connection):
+        if restored or not ended_in_order:
+            groups = connection.execute("SELECT group_id FROM group_cursors").fetchall()
+            connection.executemany(
+                "UPDATE group_cursors SET incarnation = ? WHERE group_id = ?",
+                [(new_incarnation(), bytes(group_id)) for (group_id,) in groups],
+            )
+        connection.execute("UPDATE lifetimes SET ended_in_order = ?", (int(not loses),))
 
 
 def end_lifetime(connection: Sql) -> None:
-    """Note the orderly end: everything acknowledged is on disk, whatever `synchronous` is."""
+    """Note the orderly end: everything acknowledged is on disk, whatever `synchronous` is. Then the log may go."""
     connection.pragma("wal_checkpoint", "TRUNCATE")
-    with connection:
-        connection.execute("UPDATE lifetimes SET ended_in_order = 1")
+    with synced(connection):
+        connection.execute("UPDATE lifetimes SET ended_in_order = 1 WHERE NOT ended_in_order")
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
 
 
-def begin_new_incarnations(connection: Sql, fresh: list[tuple[bytes, bytes]]) -> None:
-    """Give groups new incarnations, as (incarnation, group_id): acknowledged cursors may have been lost."""
-    with connection:
-        connection.executemany("UPDATE group_cursors SET incarnation = ? WHERE group_id = ?", fresh)
+@contextmanager
+def synced(connection: Sql) -> Generator[None]:
+    """One transaction that is on disk when it is over, whatever `synchronous` is."""
+    usual = connection.pragma("synchronous")
+    connection.pragma("synchronous", "EXTRA")
+    try:
+        with connection:
+            yield
+    finally:
+        connection.pragma("synchronous", usual)

@@ -112,9 +112,6 @@ class Session:
 
     def _take_request(self, frame: Frame) -> None:
         match frame.message:
-            case Push(payload=payload, blob_id=blob_id) if len(payload) > self._max_blob_size:
-                said = f"{len(payload)} bytes are over max_blob_size"
-                self._seat.refuse(Refusal(WireCode.BLOB_TOO_LARGE, said, ref=blob_id))
             case Push() | Pull() | Ack() | Presence() | Delete() as request:
                 self.requests.append(request)
             case _:

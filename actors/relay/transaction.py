@@ -85,13 +85,13 @@ class Transaction:
         self._marked = marked
         self._jobs = jobs
         self._now = now
-        self._in_memory: dict[bytes, Holding] = {}
+        self._before: dict[bytes, Holding | None] = {}
         self._outcomes: dict[Lane[Outcomes], list[Outcome]] = {}
         self._replies: list[tuple[Envelope[Any], object]] = []
         self.reads: list[Read] = []
 
     def apply_all(self) -> None:
-        self._in_memory = self._holdings.in_memory([group_id for group_id, _ in self._jobs])
+        self._before = self._holdings.in_memory([group_id for group_id, _ in self._jobs])
         for group_id, job in self._jobs:
             match job:
                 case StoreOne(push=push, lane=lane):
@@ -135,8 +135,8 @@ class Transaction:
 
     def _register(self, group_id: bytes, job: Register) -> None:
         self.see(group_id, job.device)
-        if job.closes:
-            holding = self._holdings.of(group_id)
+        holding = self._holdings.of(group_id)
+        if job.closes and not holding.closed:
             holding.close()
             if holding.stored:
                 self._holdings.went(group_id, *self._tables.close(group_id))
@@ -187,7 +187,7 @@ class Transaction:
 
     def undo(self, message: str) -> None:
         """The transaction failed as a whole: nothing of it is on disk, no cursor was given away."""
-        self._holdings.undo(self._in_memory)
+        self._holdings.undo(self._before)
         self.reads.clear()
         failed: dict[Lane[Outcomes], list[Outcome]] = {}
         for _, job in self._jobs:

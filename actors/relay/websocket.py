@@ -54,9 +54,11 @@ class WebSocket:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Binary messages that end in `data`. Nothing after a violation or a close."""
+        was_closing = self.closing
         self._protocol.receive_data(data)
+        events = self._protocol.events_received()
         messages: list[bytes] = []
-        for event in self._protocol.events_received():
+        for event in () if was_closing else events:
             if isinstance(event, Frame) and not self._take(event, messages):
                 break
         return messages

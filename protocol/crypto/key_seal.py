@@ -1,9 +1,9 @@
 """The seal of the key store's file form: one key from the passphrase, each entry sealed by itself.
 
-    store key = Argon2id(NFKC passphrase, salt 16; m = 65536 KiB, t = 3, p = 1, 32 bytes)
-    entry     = nonce 24 || XChaCha20-Poly1305(store key, nonce, secret, aad)
-    aad       = "ferryman/key-store/1" || length of name u16 || name      an entry under another name does not open
-    check     = the same over nothing, aad "ferryman/key-store-check/1"   a wrong passphrase is no damaged entry
+store key = Argon2id(NFKC passphrase, salt 16; m = 65536 KiB, t = 3, p = 1, 32 bytes)
+entry     = nonce 24 || XChaCha20-Poly1305(store key, nonce, secret, aad)
+aad       = "ferryman/key-store/1" || length of name u16 || name      an entry under another name does not open
+check     = the same over nothing, aad "ferryman/key-store-check/1"   a wrong passphrase is no damaged entry
 """
 
 from __future__ import annotations

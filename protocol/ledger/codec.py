@@ -214,7 +214,7 @@ def _encoder(seal: Seal) -> msgspec.msgpack.Encoder:
 def _pack(encoder: msgspec.msgpack.Encoder, value: object) -> bytes:
     try:
         return encoder.encode(value)
-    except (TypeError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise LocalProtocolError(f"a record cannot hold this: {error}") from None
 
 

@@ -17,8 +17,7 @@ import msgspec
 from ferryman.protocol.machine import Row
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, gc=False):
     """One command's record. `expected_version` is the number of records that the stream already has."""
 
     stream: str
@@ -60,8 +59,7 @@ class TakeSnapshot:
     state: object
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True, gc=False):
     seq: int
     version: int
 

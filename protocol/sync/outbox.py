@@ -254,7 +254,7 @@ def enqueue(state: OutboxState, command: Enqueue) -> Decision[OutboxEvent] | Ref
         nonce=command.nonce,
         chain=link,
         control=command.control,
-        sign=rules.sign or command.control,
+        sign=rules.sign,
         pad=rules.pad,
         compress=rules.compress,
         max_blob_size=rules.max_blob_size,

@@ -35,7 +35,7 @@ from ferryman.actors.ledger_verify import check_deeply
 from ferryman.actors.ports import Clock
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
-from ferryman.protocol.ledger.errors import LedgerRolledBack
+from ferryman.protocol.ledger.errors import LedgerRolledBack, LedgerUnknownType
 
 LEDGER_NAME = "ledger.db"
 STREAMS_NAMED = 20  # in a message: enough to find a spelling mistake
@@ -161,6 +161,8 @@ def _placed(path: Path, keys: Keys) -> Generator[tuple[Place, Clock]]:
         yield Place(path, ports.disk, opened.keychain, ports.entropy), ports.clock
         if opened.warning:
             print(f"warning: {opened.warning}", file=sys.stderr)
+    except LedgerUnknownType as error:
+        raise BadInput(f"{error.message}, or name its module with --types") from None
     except FatalStorageError as error:
         raise BadInput(f"{error}; nobody knows what is on it: check the disk, then `ferryman ledger verify`") from None
     finally:

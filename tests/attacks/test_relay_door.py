@@ -200,6 +200,7 @@ async def test_who_takes_more_than_ten_seconds_for_a_request_is_not_waited_for(a
                 if trio.current_time() - started > 11:
                     break
         assert (await stream.receive_some(4096)).startswith(answer)
+        assert trio.current_time() - started <= 12
 
 
 async def test_who_says_nothing_at_all_is_closed_without_a_word(autojump_clock):
@@ -228,6 +229,15 @@ async def test_a_noise_handshake_not_done_in_ten_seconds_is_over(autojump_clock,
         assert b"\x88" in heard
         assert 9 <= seconds <= 13
         assert world.relay.metrics.connections_active == 0
+
+
+async def test_the_upgrade_and_the_handshake_have_ten_seconds_together(autojump_clock):
+    async with memory_relay() as world:
+        stream = await world.stream()
+        await trio.sleep(6)
+        await stream.send_all(UPGRADE)
+        _, seconds = await everything_slowly(stream)
+        assert seconds <= 4 + 2
 
 
 async def test_messages_that_are_no_handshake_do_not_buy_time(autojump_clock):

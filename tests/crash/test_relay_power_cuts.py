@@ -11,6 +11,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from ferryman.actors.relay.schema import begin_lifetime, open_database
+from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Error, Push, PushAck
 from tests.fakes.memory_disk import POLICIES, MemoryDisk, PowerCut
 from tests.fakes.ports import make_fake_ports
@@ -91,8 +93,7 @@ def test_a_power_cut_at_any_operation_loses_nothing_acknowledged_and_gives_no_cu
         try:
             assert not live(after, 2, acknowledged, [*FIRST, *SECOND], check=True)
         except BaseException as error:
-            error.add_note(f"cut at operation {cut_at} of {operations}, policy {policy}")
-            raise
+            raise AssertionError(f"cut at operation {cut_at} of {operations}, policy {policy}") from error
         assert sorted(acknowledged) == [*FIRST, *SECOND]
         assert sorted(acknowledged.values()) == list(range(1, 10))
 
@@ -121,6 +122,25 @@ async def test_a_full_disk_is_answered_and_survived(autojump_clock):
         assert (await anna.push(2, bytes(100_000))).cursor == 2
         assert not world.relay.metrics.degraded
         assert [entry.cursor for entry in (await anna.pull(0)).blobs] == [1, 2]
+
+
+async def test_a_proof_that_found_no_room_closes_the_group_when_it_is_shown_again(autojump_clock):
+    keys = derive_group(b"s" * 32, b"salt of sixteen.")
+    disk = MemoryDisk()
+    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+        async with world.client("mallory") as mallory:
+            await mallory.hello(keys.group_id)
+            await mallory.push(1)
+        disk.capacity = disk.used
+        async with world.client("anna") as anna:
+            proof = {"group_key": keys.group_key, "group_proof": keys.prove(anna.noise.handshake_hash)}
+            await anna.say_hello(keys.group_id, **proof)
+            assert (await anna.receive(Error)).code == 3000
+            disk.capacity = None
+            await anna.hello(keys.group_id, **proof)
+    async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("mallory") as mallory:
+        await mallory.say_hello(keys.group_id)
+        assert (await mallory.receive(Error)).code == 1002
 
 
 async def test_a_failed_fsync_ends_the_relay_with_one_line_and_acknowledges_nothing(autojump_clock):
@@ -173,6 +193,52 @@ async def test_cursors_begin_anew_only_where_a_power_cut_could_have_taken_some_b
     async with memory_relay(killed, storage=storage) as world, world.client("anna") as anna:
         again = await anna.hello(GROUP)
         assert (again.incarnation == first.incarnation) == (synchronous != "normal")
+
+
+async def test_a_changed_setting_does_not_hide_what_the_lifetime_before_may_have_lost(autojump_clock):
+    disk = MemoryDisk()
+    lives = []
+    for seed, synchronous in enumerate(["normal", "normal", "full", "full", "normal"]):
+        storage = {"synchronous": synchronous}
+        async with (
+            memory_relay(make_fake_ports(seed, disk=disk), storage=storage) as world,
+            world.client("anna") as anna,
+        ):
+            lives.append((await anna.hello(GROUP)).incarnation)
+            await anna.push(seed, payload(seed))
+            left = disk.after_power_cut("drop" if seed else "all")
+        disk = left if seed else disk  # the first one ends in order
+    made, after_order, after_normal, after_full, after_full_again = lives
+    assert made == after_order
+    assert after_normal not in lives[:2]
+    assert after_normal == after_full == after_full_again
+
+
+def test_new_incarnations_and_the_note_that_they_began_are_on_disk_together():
+    path = Path(MEMORY_PATH)
+    lost = MemoryDisk()
+    connection = open_database(lost, path, synchronous="normal")
+    begin_lifetime(connection, loses=True, restored=False, new_incarnation=lambda: b"lost" * 4)
+    connection.execute("INSERT INTO group_cursors VALUES (?, 101, ?, 0, 0)", (GROUP, b"lost" * 4))
+    connection.close()
+    found = set()
+    for cut_at in range(1, 12):
+        disk = lost.copy()
+        connection = open_database(disk, path, synchronous="normal")
+        disk.cut_at = disk.operations + cut_at
+        try:
+            begin_lifetime(connection, loses=False, restored=False, new_incarnation=lambda: b"new!" * 4)
+            ended = True
+        except PowerCut:
+            ended = False
+        connection.close()
+        after = open_database(disk.after_power_cut(("drop", "all")[cut_at % 2]), path, synchronous="full")
+        ended_in_order = after.execute("SELECT ended_in_order FROM lifetimes").get
+        incarnation = after.execute("SELECT incarnation FROM group_cursors").get
+        after.close()
+        assert (ended_in_order, incarnation) in ([(0, b"lost" * 4), (1, b"new!" * 4)][ended:])
+        found.add(ended_in_order)
+    assert found == {0, 1}
 
 
 def test_a_new_database_is_made_as_the_tables_need_it(tmp_path):

@@ -21,10 +21,11 @@ class LedgerTree:
     def __init__(self):
         self.disk = MemoryDisk()
         self.keychain = MemoryKeychain()
+        self.tables = (TABLE,)
         self.lives = 0
 
     def system(self, *more):
         self.lives += 1
         ports = make_fake_ports(self.lives, disk=self.disk)
-        body = ledger_body(PATH, ports, self.keychain, tables=(TABLE,), wal_bytes=0)
+        body = ledger_body(PATH, ports, self.keychain, tables=self.tables, wal_bytes=0)
         return open_system(Supervisor([ChildSpec("ledger", body), *more]))

@@ -7,11 +7,14 @@ class MemoryKeychain:
     def __init__(self) -> None:
         self.secrets: dict[str, bytes] = {}
         self.writes = 0
+        self.fails: Exception | None = None  # what `set` raises
 
     def get(self, name: str) -> bytes | None:
         return self.secrets.get(name)
 
     def set(self, name: str, secret: bytes) -> None:
+        if self.fails is not None:
+            raise self.fails
         self.writes += 1
         self.secrets[name] = secret
 

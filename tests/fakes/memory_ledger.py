@@ -100,7 +100,9 @@ class MemoryLedger:
         snapshots = [place for place, record in enumerate(records) if record.snapshot]
         if not snapshots:
             return list(records)
-        remembered = [msgspec.structs.replace(record, events=()) for record in records[: snapshots[-1]] if not record.snapshot]
+        remembered = [
+            msgspec.structs.replace(record, events=()) for record in records[: snapshots[-1]] if not record.snapshot
+        ]
         return [*remembered, *records[snapshots[-1] :]]
 
     # --- the disk

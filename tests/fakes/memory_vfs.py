@@ -67,7 +67,6 @@ class MemoryVfs(apsw.VFS):
     def xOpen(self, name, flags):  # noqa: N802
         disk = self.disk
         path = name if isinstance(name, str) or name is None else name.filename()
-        created = False
         if path is None:
             inode = Inode()  # a temporary file has no name
         elif path in disk.names:
@@ -76,11 +75,11 @@ class MemoryVfs(apsw.VFS):
             _as_sqlite(disk.step, apsw.SQLITE_CANTOPEN)
             inode = Inode()
             disk.change_name(path, inode)
-            created = bool(flags[0] & _SYNCS_ITS_NAME)
         else:
             raise apsw.exception_for(apsw.SQLITE_CANTOPEN)
         flags[1] = flags[0]
-        return MemoryFile(disk, inode, path, created=created)
+        may_be_new = bool(flags[0] & apsw.SQLITE_OPEN_CREATE and flags[0] & _SYNCS_ITS_NAME)  # SQLite does not look
+        return MemoryFile(disk, inode, path, may_be_new=may_be_new)
 
     def xDelete(self, name, sync_directory):  # noqa: N802
         if self.disk.dead:
@@ -121,11 +120,11 @@ class MemoryFile:
     """An open file. On a machine that is gone it takes everything and keeps nothing: SQLite tidies up after the error
     that it was given, and cannot be given another one meanwhile."""
 
-    def __init__(self, disk: Machine, inode: Inode, path: str | None, *, created: bool) -> None:
+    def __init__(self, disk: Machine, inode: Inode, path: str | None, *, may_be_new: bool) -> None:
         self.disk = disk
         self.inode = inode
         self.path = path
-        self.name_is_new = created
+        self.name_may_be_new = may_be_new
 
     def xRead(self, amount, offset):  # noqa: N802
         return bytes(self.inode.seen[offset : offset + amount])
@@ -153,10 +152,10 @@ class MemoryFile:
         if self.disk.dead:
             return
         _as_sqlite(lambda: self.disk.sync(self.inode), apsw.SQLITE_IOERR_FSYNC)
-        if self.name_is_new and self.path is not None:
+        if self.name_may_be_new and self.path is not None:
             _as_sqlite(self.disk.step, apsw.SQLITE_IOERR_DIR_FSYNC)
             self.disk.sync_name(self.path)  # its own and no other: a deleted file may still come back
-            self.name_is_new = False
+            self.name_may_be_new = False
 
     def xFileSize(self):  # noqa: N802
         return len(self.inode.seen)

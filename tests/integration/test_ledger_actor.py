@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from ferryman.actors.core.errors import ActorCrashed, RecoveryFailed
-from ferryman.actors.ledger import CHECKPOINT_PAGES, GROUP_BYTES, GetStatus, LedgerClient, Record, ledger_body
+from ferryman.actors.keychain_errors import KeychainUnavailable
+from ferryman.actors.ledger import CHECKPOINT_PAGES, GROUP_BYTES, LedgerClient, ledger_body
 from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ledger_open import ANCHOR
 from ferryman.actors.real_ports import make_real_ports
@@ -234,9 +235,31 @@ async def test_the_log_is_emptied_into_the_file_while_the_ledger_runs(world):
         assert len(world.disk.names[str(PATH)].seen) > CHECKPOINT_PAGES * 4096
 
 
-async def test_a_message_of_no_kind_is_no_message(world):
-    assert Record(put_entry("a", 0)).entry.stream == "a"
-    assert GetStatus() == GetStatus()
+async def test_retention_empties_a_body_and_the_ledger_still_opens(world):
+    async with world.system() as system:
+        client = LedgerClient(system.ref("/ledger"))
+        await together(client, put_entry("a", 0), put_entry("a", 1))
+        await client.blank((1,), "older than a year")
+        with pytest.raises(LocalProtocolError):
+            await client.blank((99,), "there is none")
+        assert [len(record.events) for record in await client.replay("a")] == [0, 1]
+        assert system.stats.crashes == 0
+    async with world.system() as system:
+        assert (await LedgerClient(system.ref("/ledger")).status()).seq == 3
+
+
+async def test_a_key_store_that_takes_no_anchor_degrades_the_ledger_and_stops_nobody(world):
+    async with world.system() as system:
+        client = LedgerClient(system.ref("/ledger"))
+        world.keychain.fails = KeychainUnavailable("the OS keychain is locked")
+        answers = await together(client, *(put_entry("a", version) for version in range(1001)))
+        assert answers[-1] == Appended(1001, 1001)
+        status = await client.status()
+        assert (status.state, "anchor" in status.reason) == ("degraded", True)
+        world.keychain.fails = None
+        await client.append(put_entry("a", 1001))
+        assert (await client.status()).state == "ok"
+        assert parse_anchor(world.keychain.secrets[ANCHOR]).seq == 1002
 
 
 # --- the real thing

@@ -177,7 +177,7 @@ def test_a_cut_tail(desk, command):
 
 def test_an_unknown_event_type(desk, command, monkeypatch):
     monkeypatch.delitem(codec._types, "test.put/1")
-    refused(desk, command, "record 1 ", "'test.put/1'", "start the version or the application")
+    refused(desk, command, "record 1 ", "'test.put/1'", "start the version or the application", "--types")
 
 
 def test_a_file_of_a_newer_version(desk, command):

@@ -29,7 +29,7 @@ async def test_a_blob_that_waits_and_is_not_there_ends_the_client_and_not_the_ru
                     heard.append(event)  # noqa: PERF401 - it never ends
 
         nursery.start_soon(listen)
-        with trio.fail_after(60):
+        with trio.move_on_after(60):
             await until(lambda: any(type(report).__name__ == "Ended" for report in reports))
         status = a.sync.status()
         assert isinstance(status, events.Disconnected)

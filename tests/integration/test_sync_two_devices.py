@@ -42,8 +42,10 @@ async def test_push_returns_the_relays_cursor(autojump_clock, world):
 
 async def test_push_leaves_nothing_in_the_outbox(autojump_clock, world):
     async with world.relay(), world.device("a") as a:
-        await join(a)
+        await a.sync.enable(world.url)
+        await connected(a)
         await a.sync.push(b"one")
+        await trio.sleep(1)
         assert (a.sync.outbox().count, a.sync.outbox().bytes, a.sync.outbox().in_flight) == (0, 0, 0)
 
 

@@ -169,4 +169,4 @@ class LedgerLaw(RuleBasedStateMachine):
 
 
 TestLedgerLaw = LedgerLaw.TestCase
-TestLedgerLaw.settings = settings(max_examples=40, stateful_step_count=25)
+TestLedgerLaw.settings = settings(stateful_step_count=15)

@@ -53,7 +53,7 @@ def live(seed: int, poison: str = "") -> str:
             ChildSpec("gossip", Supervisor(gossips, max_restarts=10**6)),
             ChildSpec("booth", booth(ledger, printer=printer, window=4)),
         ])  # fmt: skip
-        events = open_system(root, rng=random.Random(seed), on_event=lambda event: trace.append(str(event)))
+        events = open_system(root, rng=random.Random(seed), on_event=lambda event: trace.append(repr(event)))
         async with events as system:
             async with trio.open_nursery() as nursery:
                 for number in range(8):

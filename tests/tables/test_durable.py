@@ -100,7 +100,7 @@ async def test_another_command_under_the_same_id_is_refused():
     async with open_system(booth(ledger)) as system:
         ref = system.ref("/tickets")
         await ref.ask(sell(1, "ann"))
-        assert (await ref.ask(sell(1, "bob"))).code == "COMMAND_MISMATCH"
+        assert getattr(await ref.ask(sell(1, "bob")), "code", "answered") == "COMMAND_MISMATCH"
         assert (await ref.ask(Look())).sold == ("ann",)
 
 
@@ -265,8 +265,8 @@ async def test_snapshots_are_taken_as_often_as_asked_for(window, versions):
     ledger = MemoryLedger()
     async with open_system(booth(ledger, window=window, snapshot_every=3)) as system:
         ref = system.ref("/tickets")
-        for number in range(1, 8):
-            await ref.ask(sell(number))
+        answers = [await outcome(ref.ask(sell(number))) for number in range(1, 8)]
+        assert answers == [1, 2, 3, 4, 5, 6, 7]
         assert [record.version for record in ledger.records("tickets") if record.snapshot] == versions
         system.crash("/tickets", Bang())
         assert len((await ref.ask(Look())).sold) == 7

@@ -4,6 +4,7 @@ import pytest
 import trio
 
 from ferryman.actors.durable import Do, Look
+from ferryman.protocol.ledger.record import StorageFull
 from ferryman.supervisors.system import open_system
 from tests.fakes.actors import Bang, incarnations, outcome, settled
 from tests.fakes.memory_ledger import MemoryLedger
@@ -117,6 +118,20 @@ async def test_an_exception_in_the_work_is_a_crash_of_the_incarnation(autojump_c
         await settled()
         assert incarnations(system)["/tickets"] == 2
         assert printer.printed == [Print(1, "ann")]
+
+
+@WINDOWS
+async def test_a_report_that_finds_no_room_is_made_again_under_the_same_id(window, autojump_clock):
+    ledger, printer = MemoryLedger(), Printer()
+    for nth in (2, 3):
+        ledger.answer(nth, StorageFull("the disk is full"))
+    async with open_system(booth(ledger, printer=printer, window=window)) as system:
+        ref = system.ref("/tickets")
+        await ref.ask(sell(1))
+        await trio.sleep(60)
+        assert (await ref.ask(Look())).unprinted == {}
+        assert printer.begun == [Print(1, "ann")]
+        assert [record.command_id for record in ledger.records("tickets")][1:] == [command_id(1_000_001)]
 
 
 async def test_work_is_done_outside_the_actors_turn(autojump_clock):

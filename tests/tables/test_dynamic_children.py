@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from ferryman.actors.core.errors import ActorStopped, NoSuchActor, RecoveryFailed, TooManyRestarts
+from ferryman.actors.core.events import Stuck
 from ferryman.actors.core.messages import Down
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.supervisors.spec import Backoff, ChildSpec, Supervisor
@@ -322,6 +323,33 @@ async def test_only_a_dynamic_supervisor_takes_children_in():
             error = await outcome(system.start_child(parent, ChildSpec("x", journal.worker)))
             assert isinstance(error, LocalProtocolError), parent
         assert isinstance(await outcome(system.start_child("/none", ChildSpec("x", journal.worker))), NoSuchActor)
+
+
+async def test_a_static_child_that_was_done_begins_again_when_it_is_started():
+    journal = Journal()
+    done = ChildSpec("done", journal.worker, restart="transient")
+    async with open_system(with_room(done)) as system:
+        await outcome(system.ref("/groups/done").ask(Finish()))
+        await settled()
+        assert incarnations(system)["/groups/done"] == "ended"
+        ref = await system.start_child("/groups", done)
+        assert await outcome(ref.ask(Get())) == (2, 0)
+
+
+async def test_a_child_that_is_stopped_and_does_not_go_is_reported(autojump_clock):
+    events = []
+
+    async def shielded(ctx):
+        ctx.ready()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(60)
+
+    root = Supervisor([ChildSpec("groups", Supervisor(dynamic=True))])
+    async with open_system(root, on_event=events.append) as system:
+        await system.start_child("/groups", ChildSpec("deaf", shielded, grace=2))
+        await system.stop_child("/groups/deaf")
+        assert trio.current_time() == 60
+        assert Stuck("/groups/deaf", 1, 5.0) in events
 
 
 async def test_messages_for_a_child_that_was_stopped_do_not_reach_its_successor():

@@ -172,6 +172,13 @@ def test_a_refusal_holds_all_back_and_begins_again_with_the_lowest():
     assert [each.seq for each in again] == [2]
 
 
+def test_nothing_is_sent_between_a_refusal_and_its_release():
+    flight, _ = outflow.pick(Flight(), waiting(1))
+    flight = outflow.refused(outflow.landed(flight, number(1))[0], 1)
+    assert outflow.pick(flight, waiting(1, 2))[1] == ()
+    assert [each.seq for each in outflow.pick(outflow.release(flight), waiting(1, 2))[1]] == [1]
+
+
 def test_what_is_still_in_flight_is_not_sent_twice():
     flight, _ = outflow.pick(Flight(), waiting(1, 2, 3))
     flight = outflow.release(replace(outflow.refused(outflow.landed(flight, number(1))[0], 1), window=0))

@@ -212,17 +212,27 @@ def test_the_anchor_is_written_at_a_clean_stop_and_every_thousand_records(world)
 
     assert anchored() == 5
     with world.opened(clean=False) as store:
-        world.append(store, *(put_entry("c", version) for version in range(994)))
+        world.append(store, *(put_entry("c", version) for version in range(999)))
         assert not world.ledger.anchor_is_due
         world.fill(store, "d", 1)
         assert world.ledger.anchor_is_due
         world.ledger.write_anchor()
         assert not world.ledger.anchor_is_due
         world.fill(store, "d", 1)
-    assert anchored() == 1000
+    assert anchored() == 1005
     with world.opened() as store:
-        assert store.head.seq == 1001
-    assert anchored() == 1001
+        assert store.head.seq == 1006
+    assert anchored() == 1006
+
+
+def test_lives_that_end_badly_do_not_put_the_anchor_off_for_ever(world):
+    for _ in range(2):
+        with world.opened(clean=False) as store:
+            version = store.version("c")
+            world.append(store, *(put_entry("c", version + number) for number in range(600)))
+            if world.ledger.anchor_is_due:
+                world.ledger.write_anchor()
+    assert parse_anchor(world.keychain.secrets[ANCHOR]).seq == 1205
 
 
 def test_the_key_of_another_ledger_is_recognised(world):

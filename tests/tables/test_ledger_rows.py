@@ -4,6 +4,7 @@ import apsw
 import pytest
 
 from ferryman.protocol.errors import LocalProtocolError
+from ferryman.protocol.ledger.errors import LedgerError
 from ferryman.protocol.ledger.record import Appended
 from ferryman.protocol.machine import Row
 from tests.fakes.ledger_world import PATH, TABLE, LedgerWorld, put_entry
@@ -49,13 +50,37 @@ def test_a_row_in_the_ledgers_own_words_is_refused_although_those_words_are_comp
             world.append(store, put_entry("b", 0, rows=(own,)))
 
 
-def test_a_row_that_takes_the_transaction_back_is_our_bug(world):
+def test_a_row_that_would_take_the_whole_group_back_is_refused_and_the_group_goes_on(world):
     with world.opened() as store:
         world.append(store, put_entry("a", 0, rows=(PAIR,)))
+        store.begin()
+        store.stage(put_entry("b", 0), world.now)
         rude = Row("INSERT OR ROLLBACK INTO pairing VALUES ('phone', 'Cy')")
-        with pytest.raises((LocalProtocolError, apsw.Error)) as raised:
-            world.append(store, put_entry("b", 0), put_entry("a", 1, rows=(rude,)))
-        assert "took the whole group back" in str(raised.value)
+        with pytest.raises((LocalProtocolError, LedgerError, apsw.Error)) as raised:
+            store.stage(put_entry("a", 1, rows=(rude,)), world.now)
+        assert type(raised.value) is LocalProtocolError
+        assert store.stage(put_entry("a", 1), world.now) == Appended(3, 2)
+        store.commit()
+        assert len(world.replay(store, "b")) == 1
+
+
+class TakesBack:
+    """A gate that lets through what no gate should: the transaction is gone when it returns."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def run(self, _rows):
+        self.connection.execute("ROLLBACK")
+        raise apsw.ConstraintError("UNIQUE constraint failed: pairing.device_id")
+
+
+def test_when_the_group_is_gone_nobody_takes_it_for_the_fault_of_one_append(world):
+    with world.opened() as store:
+        store.gate = TakesBack(store.connection)
+        with pytest.raises((LedgerError, LocalProtocolError), match="took the whole group back") as raised:
+            world.append(store, put_entry("b", 0), put_entry("a", 0, rows=(PAIR,)))
+        assert not isinstance(raised.value, LocalProtocolError)
         assert world.replay(store, "b") == []
 
 
@@ -75,6 +100,7 @@ def test_a_row_reads_what_it_likes(world):
         "CREATE VIEW IF NOT EXISTS v AS SELECT 1",
         "CREATE INDEX IF NOT EXISTS i ON record (stream)",
         "CREATE TABLE IF NOT EXISTS t (x REFERENCES pairing (device_id) DEFERRABLE INITIALLY DEFERRED)",
+        "CREATE TABLE IF NOT EXISTS t (x UNIQUE ON CONFLICT ROLLBACK)",
         "DELETE FROM record",
         "no SQL",
     ],

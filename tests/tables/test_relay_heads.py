@@ -34,6 +34,7 @@ REFUSED = {
     ),
     "an upgrade with a body": (head(b"GET / HTTP/1.1", HOST, UPGRADE, b"Content-Length: 1\r\n") + b"x", 400),
     "a chunked body": (head(b"POST /invite HTTP/1.1", HOST, b"Transfer-Encoding: chunked\r\n"), 411),
+    "a chunked body of a GET": (head(b"GET /health HTTP/1.1", HOST, b"Transfer-Encoding: chunked\r\n"), 411),
     "another coding": (head(b"POST /invite HTTP/1.1", HOST, b"Transfer-Encoding: gzip\r\n"), 411),
     "a body without a length": (head(b"POST /invite HTTP/1.1", HOST), 411),
     "a body announced too long": (head(b"POST /invite HTTP/1.1", HOST, b"Content-Length: 8193\r\n"), 413),

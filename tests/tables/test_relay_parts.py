@@ -12,6 +12,7 @@ from ferryman.actors.relay.records import Push as RelayPush
 from ferryman.actors.relay.records import Repeated, Stored
 from ferryman.actors.relay.seats import Outgoing, Seat, Seats
 from ferryman.actors.relay.sources import Visitors, client_of, source_of
+from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.messages import Ack, Pull, Push
@@ -272,6 +273,68 @@ def test_who_waits_for_an_answer_is_answered_once():
     assert list(seats.waiting(b"g" * 32)) == [one]
     assert seats.answered(one)
     assert not seats.answered(one)
+
+
+# WebSocket frames
+
+HANDSHAKE = (
+    b"GET / HTTP/1.1\r\nHost: relay\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+BINARY, TEXT, CONT, CLOSE = 2, 1, 0, 8
+
+
+def opened():
+    websocket, answer = accept(HANDSHAKE, max_message=4096)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert b"Sec-WebSocket-Extensions" not in answer
+    return websocket
+
+
+def frame(opcode, payload, *, fin=True):
+    """Masked with zeros."""
+    return bytes([(0x80 if fin else 0) | opcode, 0x80 | len(payload)]) + bytes(4) + payload
+
+
+def test_whole_messages_come_out_of_frames_and_pieces():
+    websocket = opened()
+    data = frame(BINARY, b"a") + frame(BINARY, b"b", fin=False) + frame(CONT, b"", fin=False) + frame(CONT, b"c")
+    assert websocket.feed(data) == [b"a", b"bc"]
+    assert not websocket.closing
+    assert [message for byte in data for message in opened_feed(websocket, byte)] == [b"a", b"bc"]
+
+
+def opened_feed(websocket, byte):
+    return websocket.feed(bytes([byte]))
+
+
+ENDED = {
+    "text": (frame(TEXT, b"hello"), 1003),
+    "a piece of text": (frame(TEXT, b"h", fin=False), 1003),
+    "pieces without an end": (frame(BINARY, b"", fin=False) + frame(CONT, b"", fin=False) * 4096, 1008),
+    "too much in pieces": (frame(BINARY, bytes(100), fin=False) + frame(CONT, bytes(100), fin=False) * 40, 1009),
+}
+
+
+@pytest.mark.parametrize(("data", "code"), ENDED.values(), ids=ENDED)
+def test_a_violation_ends_the_websocket_and_nothing_after_it_is_read(data, code):
+    websocket = opened()
+    assert websocket.feed(data) == []
+    assert websocket.closing
+    assert websocket.feed(frame(CONT, b"after") + frame(BINARY, b"after")) == []
+    assert websocket.output()[:4] == b"\x88" + websocket_close(code, websocket)
+
+
+def websocket_close(code, websocket):
+    reason = websocket._protocol.close_sent.reason.encode()
+    return bytes([2 + len(reason)]) + code.to_bytes(2, "big")
+
+
+def test_a_close_of_the_peer_is_echoed():
+    websocket = opened()
+    assert websocket.feed(frame(CLOSE, b"\x03\xe8")) == []
+    assert websocket.closed_by_peer
+    assert websocket.output() == b"\x88\x02\x03\xe8"
 
 
 # cursors

@@ -326,8 +326,14 @@ def test_nothing_is_acknowledged_before_it_is_recorded():
     assert sent(wanted) == [Ack(1)]
 
 
+def test_nothing_is_acknowledged_that_this_history_does_not_account_for():
+    _, wanted = run(online(), notice(1), Recorded(9))
+    assert sent(wanted) == []
+
+
 def test_one_ack_a_second_with_the_newest():
-    session, wanted = run(online(), Recorded(1), Recorded(2), Recorded(3))
+    ours = [Received(PushAck(number(cursor), cursor, 0)) for cursor in (1, 2, 3)]
+    session, wanted = run(online(), *ours, Recorded(1), Recorded(2), Recorded(3))
     assert sent(wanted) == [Ack(1)]
     session, wanted = run(session, TimerDue("ack"))
     assert sent(wanted) == [Ack(3)]

@@ -3,7 +3,6 @@
 import pytest
 import trio
 
-from ferryman.actors.core.context import Context
 from ferryman.actors.timers import Timers
 
 
@@ -27,7 +26,6 @@ async def test_a_timer_fires_once_when_it_is_due(autojump_clock, world):
     timers.set("two", 1.0)
     await trio.sleep(10)
     assert [name for name, _ in fired] == ["two", "one"]
-    assert Context is not None
 
 
 async def test_setting_it_again_replaces_it(autojump_clock, world):
@@ -49,3 +47,18 @@ async def test_a_stopped_timer_does_not_fire(autojump_clock, world):
     timers.stop("never set")
     await trio.sleep(10)
     assert fired == []
+
+
+async def test_a_timer_stopped_in_the_moment_it_is_due_does_not_fire(autojump_clock, nursery):
+    fired = []
+
+    def due(name):
+        fired.append(name)
+        for other in ("one", "two", "three"):
+            timers.stop(other)
+
+    timers = Timers(Tasks(nursery), due)
+    for name in ("one", "two", "three"):
+        timers.set(name, 2.0)
+    await trio.sleep(10)
+    assert len(fired) == 1

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.messages import Error, Push, PushAck
@@ -97,6 +98,7 @@ async def test_who_says_hello_to_a_relay_that_ends_is_told_so(autojump_clock):
 
 async def test_who_has_not_said_hello_yet_is_told_too(autojump_clock):
     async with memory_relay() as world, world.client("anna") as anna:
+        await trio.testing.wait_all_tasks_blocked()  # the relay has read the end of the handshake
         await world.relay.drain()
         assert (await anna.receive(Error)).code == 3001
         assert await anna.closed() == 1001

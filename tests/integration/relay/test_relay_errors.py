@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from trio_websocket import ConnectionClosed
 
 from ferryman.protocol.relay.envelope import encode_frame
 from ferryman.protocol.relay.messages import Ack, Delete, Error, Hello, Presence, Pull, Push, PushAck, Welcome
@@ -118,6 +119,8 @@ async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(
         await anna.hello(GROUP)
         await anna.send_plain(plain)
         await anna.send(Push(blob_id(1), b"after", 0))
+        with pytest.raises(ConnectionClosed):
+            await anna.receive_frame()
         assert await anna.closed() == 1008
     async with world.client("bert") as bert:
         assert (await bert.hello(GROUP)).max_cursor == 0  # what came after was not read
@@ -127,7 +130,8 @@ async def test_an_error_of_the_client_is_never_answered(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.send(Error(1000, "you are wrong"))
-        assert (await anna.push(1)).cursor == 1
+        await anna.send(Push(blob_id(1), b"", 0))
+        assert (await anna.receive(PushAck)).cursor == 1
 
 
 async def test_a_client_that_writes_arrays_and_integers_is_understood(autojump_clock, world):

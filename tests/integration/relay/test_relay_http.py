@@ -27,6 +27,8 @@ async def ask(world, method, path, body=None, *, headers=(), network=None):
     while piece := await stream.receive_some(65_536):
         heard += piece
     await stream.aclose()
+    if not heard:
+        return 0, {}, b""
     top, _, rest = heard.partition(b"\r\n\r\n")
     first, *others = top.decode().split("\r\n")
     fields = dict(line.lower().split(": ", 1) for line in others)
@@ -134,7 +136,7 @@ async def test_metrics_name_restarts_and_errors_by_kind(autojump_clock):
 async def test_an_invite_is_claimed_once(autojump_clock):
     async with memory_relay() as world:
         status, fields, body = await post(world, "ABCD2345", "the sealed payload")
-        assert (status, fields["cache-control"]) == (201, "no-store")
+        assert (status, fields.get("cache-control")) == (201, "no-store")
         assert json.loads(body)["expires_at"] == world.ports.clock.now() + 600
         answers = []
 
@@ -148,7 +150,7 @@ async def test_an_invite_is_claimed_once(autojump_clock):
         assert [json.loads(body) for status, _, body in answers if status == 200] == [
             {"encrypted_payload": "the sealed payload"}
         ]
-        assert {fields["cache-control"] for _, fields, _ in answers} == {"no-store"}
+        assert {fields.get("cache-control") for _, fields, _ in answers} == {"no-store"}
 
 
 async def test_a_lookup_key_is_found_however_it_is_typed(autojump_clock):
@@ -228,7 +230,8 @@ async def test_a_source_posts_and_fetches_so_many_invites_a_minute(autojump_cloc
         for number in range(5):
             assert (await post(world, f"ABCD234{number}"))[0] == 201
         status, fields, _ = await post(world, "ABCD2349")
-        assert (status, int(fields["retry-after"]) > 0) == (429, True)
+        assert status == 429
+        assert int(fields["retry-after"]) > 0
         for _ in range(5):
             assert (await ask(world, "GET", "/invite/ZZZZZZZZ"))[0] == 404
         assert (await ask(world, "GET", "/invite/ABCD2340"))[0] == 429
