@@ -1,6 +1,6 @@
 """A byte stream that says when its reading side is over: trio-websocket waits for an upgrade that can no longer come.
 
-    stream --receive_some: b"" or an error--> `over` is set; whoever waits for the upgrade gives up at once
+stream --receive_some: b"" or an error--> `over` is set; whoever waits for the upgrade gives up at once
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What people who keep the actors alive need: trees, restarts, replay, and the processes. Imports actors and protocol."""
+"""Who keeps the actors alive: trees, restarts, replay, and the processes. Imports actors and protocol."""

@@ -44,7 +44,7 @@ async def run_relay(
             log.info("shutting down", connections=relay.visitors.total)
             await relay.drain()
             nursery.cancel_scope.cancel()
-    log.info("stopped")
+        log.info("stopped")
 
 
 async def obey_signals(signals: AsyncIterator[int], asked: trio.Event, scope: trio.CancelScope) -> None:

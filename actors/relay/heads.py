@@ -27,6 +27,7 @@ import h11
 from ferryman.protocol.relay.limits import HANDSHAKE_SECONDS
 
 HEAD_BYTES = 8 * 1024
+MAX_HEADERS = 100  # what the WebSocket library reads of a head; more would be an assertion in it
 BODY_BYTES = 8 * 1024
 REQUEST_SECONDS = HANDSHAKE_SECONDS  # from the first wait for a request to its last byte
 REQUESTS_PER_CONNECTION = 100  # then the client connects anew: one socket must not be a source's whole life
@@ -168,6 +169,8 @@ def judge_head(head: h11.Request) -> Refusal | None:
     headers = tuple(head.headers)
     if head.http_version not in (b"1.0", b"1.1"):
         return Refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+    if len(headers) > MAX_HEADERS:
+        return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
     names = {name for name, _ in headers}
     if b"transfer-encoding" in names:
         both = b"content-length" in names

@@ -138,6 +138,7 @@ def prepare(connection: Sql, path: Path, synchronous: str) -> None:
     if mode != "wal":
         raise BadInput(f"{path}: the file system gives no write-ahead log (journal_mode is {mode!r}); use a local disk")
     connection.pragma("synchronous", synchronous.upper())
+    connection.pragma("secure_delete", True)  # a claimed invite, an acknowledged blob: gone means overwritten
     connection.pragma("wal_autocheckpoint", 0)  # SQLite's own swallows a failed fsync; ours does not
     if is_new:
         with connection:

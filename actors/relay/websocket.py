@@ -9,6 +9,7 @@
 | a text message, or a piece of one      | 1003                |
 | a message over the limit, as announced | 1009 at its header  |
 | a message in more than 4,096 pieces    | 1008                |
+| 64 control frames between two messages | 1008                |
 | a frame against RFC 6455               | 1002                |
 | close                                  | echoed, then closed |
 """
@@ -26,6 +27,8 @@ from ferryman.protocol.relay.errors import CloseCode
 
 MAX_PIECES = 4096  # empty ones count: a message must not be an endless stream of nothing
 
+MAX_CONTROLS = 64  # between two messages: a ping every few seconds is fine, a flood costs a Python call each
+
 SILENT = logging.getLogger("ferryman.relay.websocket")  # the library's own lines would carry addresses and contents
 SILENT.addHandler(logging.NullHandler())
 SILENT.propagate = False
@@ -38,6 +41,7 @@ class WebSocket:
     def __init__(self, protocol: ServerProtocol) -> None:
         self._protocol = protocol
         self._pieces: list[bytes] = []
+        self._controls = 0
 
     @property
     def closing(self) -> bool:
@@ -70,6 +74,7 @@ class WebSocket:
                 return False
             case Opcode.BINARY if frame.fin:
                 messages.append(bytes(frame.data))
+                self._controls = 0
             case Opcode.BINARY | Opcode.CONT:
                 self._pieces.append(bytes(frame.data))
                 if len(self._pieces) > MAX_PIECES:
@@ -78,8 +83,12 @@ class WebSocket:
                 if frame.fin:
                     messages.append(b"".join(self._pieces))
                     self._pieces.clear()
+                    self._controls = 0
             case _:  # ping is answered, pong and close are noted by the library
-                pass
+                self._controls += 1
+                if self._controls > MAX_CONTROLS:
+                    self.close(CloseCode.POLICY, "too many control frames")
+                    return False
         return True
 
     def send(self, message: bytes) -> None:

@@ -46,6 +46,7 @@ ANSWERED = {  # bytes of a stranger -> the first line that he gets
     "a TLS hello": (b"\x16\x03\x01\x00\xf1\x01\x00\x00\xed\x03\x03" + b"\x00" * 30 + b"\r\n\r\n", 400),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "ten thousand headers": (GET + b"A: b\r\n" * 10_000, 431),
+    "a hundred short headers too many": (UPGRADE[:-2] + b"A: b\r\n" * 200 + b"\r\n", 431),
     "a head that never ends": (GET + b"A: " + b"b" * 100_000, 431),
     "a gigabyte announced": (b"POST /invite HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000000000\r\n\r\n", 413),
     "chunks": (b"POST /invite HTTP/1.1\r\nHost: relay\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", 411),

@@ -15,10 +15,10 @@ class NoPilot:
     def upgraded(self):
         raise AssertionError("there was no upgrade")
 
-    def secured(self, link):
+    def secured(self, _link):
         raise AssertionError("there was no handshake")
 
-    def frame(self, data):
+    def frame(self, _data):
         raise AssertionError("there was no frame")
 
 

@@ -111,3 +111,24 @@ async def test_a_relay_that_falls_silent_is_left_within_two_heartbeats(autojump_
         began = trio.current_time()
         await until(lambda: not isinstance(a.sync.status(), events.Connected))
         assert trio.current_time() - began < 40
+
+
+async def test_a_group_moves_to_another_relay(autojump_clock):
+    world = World()
+    there = "ws://127.0.0.1:9090"
+    async with world.device("a") as a, world.device("b") as b:
+        async with world.relay():
+            await join(a, b)
+            await a.sync.push(b"here")
+            assert await receive(b, 1) == [b"here"]
+            async with world.relay("other", server={"bind": "127.0.0.1:9090"}) as other:
+                for device in (a, b):
+                    await device.sync.enable(there)
+                await trio.sleep(10)
+                assert a.sync.status().info.relay_id == other.fingerprint
+                await a.sync.push(b"there")
+                assert await receive(b, 1) == [b"there"]
+        async with world.relay("other", server={"bind": "127.0.0.1:9090"}):
+            await connected(a)
+            await a.sync.push(b"and again")
+            assert await receive(b, 1) == [b"and again"]

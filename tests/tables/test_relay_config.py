@@ -32,29 +32,21 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize(
-    ("table", "key", "default"),
+    ("table", "key"),
     [
-        pytest.param(table, key, default, marks=pytest.mark.req(*ids))
-        for table, keys in DEFAULTS.items()
-        for key, default in keys.items()
-        for ids in [
-            {
-                "bind": ("S4-194",),
-                "database": ("S4-196",),
-                "max_blob_size": ("S4-197",),
-                "max_group_storage": ("S4-198",),
-                "default_ttl": ("S4-199",),
-                "interval": ("S4-200",),
-                "vacuum_on_cleanup": ("S4-201",),
-                "messages_per_minute": ("S4-202",),
-                "connections_per_ip": ("S4-203",),
-            }.get(key, ())
-        ]
-        if ids
+        pytest.param("server", "bind", marks=pytest.mark.req("S4-194")),
+        pytest.param("storage", "database", marks=pytest.mark.req("S4-196")),
+        pytest.param("storage", "max_blob_size", marks=pytest.mark.req("S4-197")),
+        pytest.param("storage", "max_group_storage", marks=pytest.mark.req("S4-198")),
+        pytest.param("storage", "default_ttl", marks=pytest.mark.req("S4-199")),
+        pytest.param("cleanup", "interval", marks=pytest.mark.req("S4-200")),
+        pytest.param("cleanup", "vacuum_on_cleanup", marks=pytest.mark.req("S4-201")),
+        pytest.param("limits", "messages_per_minute", marks=pytest.mark.req("S4-202")),
+        pytest.param("limits", "connections_per_ip", marks=pytest.mark.req("S4-203")),
     ],
 )
-def test_a_key_of_the_source_has_its_default(table, key, default):
-    assert getattr(getattr(RelayConfig(), table), key) == default
+def test_a_key_of_the_source_has_its_default(table, key):
+    assert getattr(getattr(RelayConfig(), table), key) == DEFAULTS[table][key]
 
 
 @pytest.mark.parametrize("table", DEFAULTS)

@@ -5,8 +5,9 @@ from hashlib import sha256
 import apsw
 import pytest
 
+from ferryman.actors.real_ports import make_real_ports
 from ferryman.actors.relay.records import Push, Refused, Repeated, Stored
-from ferryman.actors.relay.schema import SCHEMA
+from ferryman.actors.relay.schema import SCHEMA, open_database
 from ferryman.actors.relay.sweeping import Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.protocol.relay.group import Device
@@ -138,3 +139,9 @@ def test_a_proof_removes_who_had_none_and_their_blobs(shelf):
     group = shelf.tables.group(GROUP)
     assert (group.closed, list(group.devices), group.max_cursor) == (True, [ANNA], 2)
     assert shelf.cursors() == [1]
+
+
+def test_what_is_deleted_is_overwritten(tmp_path):
+    connection = open_database(make_real_ports().disk, tmp_path / "relay.db", synchronous="full")
+    assert connection.pragma("secure_delete") == 1
+    connection.close()
