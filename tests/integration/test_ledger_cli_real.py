@@ -103,6 +103,8 @@ def test_a_real_read_only_directory(device, tmp_path):
     before = (home / "ledger.db").read_bytes()
     done = ferryman("verify", home, **somebody)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (f"ferryman: {home}/ledger.db: Permission denied; make the file and its directory writable\n")
+    assert done.stderr == (
+        f"ferryman: {home}/ledger.db: cannot be opened for writing; make the file and its directory writable\n"
+    )
     assert (home / "ledger.db").read_bytes() == before
     home.chmod(0o700)

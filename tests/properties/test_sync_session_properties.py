@@ -55,7 +55,7 @@ from ferryman.protocol.sync.happenings import (
 )
 from ferryman.protocol.sync.inbox import START, Advance, Inbox, InboxState, Restart, Take
 from ferryman.protocol.sync.intake import resume
-from ferryman.protocol.sync.session import Online, Session
+from ferryman.protocol.sync.session import Session
 from ferryman.protocol.sync.shelf import Shelf, Waiting
 from tests.fakes.sync_values import OURS, THEIRS, number
 
@@ -80,7 +80,7 @@ class World(RuleBasedStateMachine):
         self.timers = {}
         self.inbox = InboxState()
         self.taken, self.got = [], []
-        self.connected = False
+        self.connected = self.registered = False
         self.session = Session(resume(OURS.device_id, 0, ()))
         self.feed(Begin())
 
@@ -119,7 +119,7 @@ class World(RuleBasedStateMachine):
             case RecordAcknowledged() | RecordAdvance() | RecordRestart():
                 self.records.append(effect)
             case HangUp():
-                self.connected = False
+                self.connected = self.registered = False
                 self.wire.clear()
                 self.uplink.clear()
             case _:
@@ -151,7 +151,7 @@ class World(RuleBasedStateMachine):
 
     def append(self, sender, blob_id, inline):
         self.log.append((blob_id, sender))
-        if self.connected and isinstance(self.session.phase, Online) and sender != OURS.device_id:
+        if self.registered and sender != OURS.device_id:  # from its HELLO on, whether or not it has read the WELCOME
             payload = b"sealed" if inline else None
             self.wire.append(Notify(blob_id, len(self.log), sender, 0, 6, payload))
 
@@ -189,6 +189,7 @@ class World(RuleBasedStateMachine):
         match message:
             case ("hello", last_cursor):
                 self.acked_at_relay = max(self.acked_at_relay, last_cursor)
+                self.registered = True
                 self.wire.append(Welcome(1, "relay", len(self.log), 0, incarnation=ERA))
             case Push(blob_id) if refuse:
                 self.wire.append(Error(refuse, "not now", ref=blob_id, retry_after_ms=500))
@@ -221,7 +222,7 @@ class World(RuleBasedStateMachine):
     @precondition(lambda self: self.connected)
     @rule()
     def the_connection_breaks(self):
-        self.connected = False
+        self.connected = self.registered = False
         self.wire.clear()
         self.uplink.clear()
         self.feed(Lost("broken"))
@@ -273,7 +274,7 @@ class World(RuleBasedStateMachine):
     @rule()
     def the_client_crashes_and_starts_again(self):
         position = self.position
-        self.connected = False
+        self.connected = self.registered = False
         self.wire.clear()
         self.uplink.clear()
         self.timers = {}

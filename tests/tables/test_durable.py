@@ -273,6 +273,27 @@ async def test_snapshots_are_taken_as_often_as_asked_for(window, versions):
         assert await ref.ask(sell(8)) == 8
 
 
+async def test_a_snapshot_that_finds_no_room_is_put_off():
+    ledger = MemoryLedger()
+    async with open_system(booth(ledger, snapshot_every=2)) as system:
+        ref = system.ref("/tickets")
+        ledger.answer(3, StorageFull("no room"))
+        answers = [await outcome(ref.ask(sell(number))) for number in range(1, 6)]
+        assert answers == [1, 2, 3, 4, 5]
+        assert [record.version for record in ledger.records("tickets") if record.snapshot] == [5]
+        assert system.stats.crashes == 0
+
+
+async def test_a_snapshot_of_a_stream_that_has_moved_on_is_a_crash():
+    ledger = MemoryLedger()
+    async with open_system(booth(ledger, snapshot_every=1)) as system:
+        ref = system.ref("/tickets")
+        ledger.answer(2, Conflict("version"))
+        assert await outcome(ref.ask(sell(1))) == 1
+        assert await outcome(ref.ask(sell(2))) == 2
+        assert incarnations(system)["/tickets"] == 2
+
+
 async def test_a_stream_can_be_replayed_without_its_actor():
     ledger = MemoryLedger()
     async with open_system(booth(ledger)) as system:

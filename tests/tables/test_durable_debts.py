@@ -148,3 +148,19 @@ async def test_work_is_done_outside_the_actors_turn(autojump_clock):
         assert trio.current_time() == 0
         await trio.sleep(61)
         assert (await ref.ask(Look())).unprinted == {}
+
+
+@WINDOWS
+async def test_a_report_that_finds_no_room_is_repeated_until_there_is_and_the_work_is_not(window, autojump_clock):
+    ledger, printer = MemoryLedger(), Printer()
+    async with open_system(booth(ledger, printer=printer, window=window)) as system:
+        ref = system.ref("/tickets")
+        for nth in (2, 3, 4):
+            ledger.answer(nth, StorageFull("no room"))
+        await ref.ask(sell(1))
+        await settled()
+        assert (await ref.ask(Look())).unprinted == {1: "ann"}
+        await trio.sleep(20)
+        assert (await ref.ask(Look())).unprinted == {}
+        assert printer.printed == [Print(1, "ann")]
+        assert system.stats.crashes == 0

@@ -326,3 +326,48 @@ async def test_a_body_can_stop_its_own_supervisor_without_waiting_for_itself(aut
         assert incarnations(system) == {"/": 1, "/c": 1}
         assert trio.current_time() == 0
         assert journal.lines[-2:] == ["asked for it", "a1 down"]
+
+
+async def test_a_child_that_is_down_for_a_while_can_be_stopped_for_good(autojump_clock):
+    journal = Journal()
+    root = Supervisor([ChildSpec("a", journal.worker, backoff=Backoff(first_seconds=1))])
+    async with open_system(root) as system:
+        await outcome(system.ref("/a").ask(Crash()))
+        await settled()
+        await system.stop_child("/a")
+        await trio.sleep(5)
+        assert incarnations(system) == {"/": 1}
+        assert journal.lines == ["a1 up", "a1 down"]
+
+
+async def test_a_child_that_is_stopped_while_it_starts_does_not_hold_up_those_after_it(autojump_clock):
+    journal = Journal()
+
+    async def slow_the_second_time(ctx):
+        if ctx.incarnation > 1:
+            await trio.sleep(100)
+        await journal.worker(ctx)
+
+    children = [ChildSpec("a", slow_the_second_time, grace=1), ChildSpec("b", journal.worker)]
+    async with open_system(Supervisor(children, strategy="one_for_all")) as system:
+        await outcome(system.ref("/b").ask(Crash()))
+        await settled()
+        assert [child.state for child in system.tree().children] == ["starting", "backing off"]
+        await system.stop_child("/a")
+        assert await outcome(system.ref("/b").ask(Get(), timeout=5)) == (2, 0)
+        assert trio.current_time() == 1
+
+
+async def test_a_timer_that_was_overtaken_by_another_crash_starts_nobody(autojump_clock):
+    """The group is down for a second; its eldest crashes half-way, and all wait for its second instead."""
+    journal = Journal()
+    patient = Backoff(first_seconds=1)
+    children = [ChildSpec(name, journal.worker, backoff=patient) for name in "ab"]
+    async with open_system(Supervisor(children, strategy="rest_for_one")) as system:
+        await outcome(system.ref("/b").ask(Crash()))
+        await trio.sleep(0.5)
+        await outcome(system.ref("/a").ask(Crash()))
+        await trio.sleep(0.75)
+        assert journal.lines == ["a1 up", "b1 up", "b1 down", "a1 down"]
+        await trio.sleep(0.5)
+        assert journal.lines[4:] == ["a2 up", "b2 up"]
