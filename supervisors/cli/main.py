@@ -31,9 +31,13 @@ app = App(
     help="Pair devices without accounts and carry their sealed state through a relay that cannot read it.",
     version=__version__,
 )
-app.command("ferryman.supervisors.cli.relay:relay", name="relay")
-app.command("ferryman.supervisors.cli.ledger:app", name="ledger")
-app.command("ferryman.supervisors.cli.demo:demo", name="demo")
+app.command("ferryman.supervisors.cli.relay:relay", name="relay", help="Run a relay.")
+app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
+app.command(
+    "ferryman.supervisors.cli.demo:demo",
+    name="demo",
+    help="Watch two devices sync real files through a relay that is killed on the way.",
+)
 app.command("ferryman.supervisors.cli.demo:demo_device", name="demo-device", show=False)
 app.command("ferryman.supervisors.cli.demo:demo_judge", name="demo-judge", show=False)
 
