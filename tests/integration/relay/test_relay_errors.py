@@ -150,7 +150,7 @@ async def test_a_client_that_writes_arrays_and_integers_is_understood(autojump_c
         assert (await anna.receive(PushAck)).cursor == 1
 
 
-@pytest.mark.req("S4-46", "S4-71")
+@pytest.mark.req("S4-46")
 async def test_a_clients_timestamp_and_cursor_change_nothing(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
