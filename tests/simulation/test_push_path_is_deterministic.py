@@ -37,6 +37,6 @@ def test_another_seed_is_another_life(world):
 
 
 @pytest.mark.parametrize("poison", ["set", "id", "clock", "entropy"])
-def test_a_single_source_of_chance_is_noticed(world, poison):
-    poisoned = {run(7, hash_seed=hash_seed, poison=poison)["hash"] for hash_seed in (11, 12, 13)}
-    assert len(poisoned) > 1
+def test_a_single_source_of_chance_is_noticed(poison):
+    first = run(7, hash_seed=11, poison=poison)["hash"]
+    assert any(run(7, hash_seed=hash_seed, poison=poison)["hash"] != first for hash_seed in range(12, 24))  # a few do
