@@ -56,6 +56,7 @@ class Execute(Protocol):
 
 def executor(connection: apsw.Connection, *, flags: int = apsw.SQLITE_PREPARE_PERSISTENT) -> Execute:
     """Runs statements on the connection. What is compiled with other flags is compiled again (see ledger_rows.py)."""
+    # by name: the types of apsw know of no prepare_flags
     return cast("Execute", partial(getattr(connection, "execute"), prepare_flags=flags))  # noqa: B009
 
 
