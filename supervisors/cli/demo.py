@@ -37,7 +37,7 @@ def demo(
     Parameters
     ----------
     path
-        The folder or file to carry, at most 10,000 files and 1 GiB; by default the files that git tracks here.
+        The folder or file to carry, at most 10,000 files and 256 MiB; by default the files that git tracks here.
     keep
         Leave everything running afterwards, with a note book that your own devices can join, until Ctrl-C; the folder
         with the devices' homes stays.
@@ -64,8 +64,8 @@ def demo(
     try:
         return trio.run(perform)
     except DemoFailed as failure:
-        lines = (f"ferryman: {failure.message}", *(f"  | {line}" for line in failure.last_words))
-        print("\n".join(lines), file=sys.stderr)
+        ending = "; the last it wrote:" if failure.last_words else ""
+        print(f"ferryman: {failure.message}{ending}", *failure.last_words, sep="\n  | ", file=sys.stderr)
         return EXIT_FAILED
     except BrokenPipeError:
         raise  # the command line's to answer

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -85,22 +85,23 @@ class DeviceProcess:
     async def read(self) -> None:
         """Take in reports until the process ends. Raises DemoFailed when it fails, or ends though nobody asked it to,
         and BadInput when what it was given to carry is unusable."""
-        async for line in self.child.lines():
-            report = report_decoder.decode(line)
-            match report:
-                case Progress():
-                    self.standing.progress = report
-                    self._on_progress()
-                case Failed(message=message, code=BadInput.code):
-                    raise BadInput(message)
-                case Failed(message=message):
-                    raise DemoFailed(f"{self.child.name} gave up: {message}", self.child.last_words())
-                case Heard():
-                    self.on_note(report)
-                case _:
-                    self._reports.append(report)
-            self._news.set()
-            self._news = trio.Event()
+        async with aclosing(self.child.lines()) as lines:
+            async for line in lines:
+                report = report_decoder.decode(line)
+                match report:
+                    case Progress():
+                        self.standing.progress = report
+                        self._on_progress()
+                    case Failed(message=message, code=BadInput.code):
+                        raise BadInput(message)
+                    case Failed(message=message):
+                        raise DemoFailed(f"{self.child.name} gave up: {message}", self.child.last_words())
+                    case Heard():
+                        self.on_note(report)
+                    case _:
+                        self._reports.append(report)
+                self._news.set()
+                self._news = trio.Event()
         await self.child.watch()
 
     async def order(self, order: Order) -> None:
@@ -185,10 +186,11 @@ class Stage:
             )
         )
         with trio.move_on_after(PATIENCE_SECONDS):
-            async for line in child.lines():
-                self.listening = msgspec.json.decode(line, type=Listening)
-                self._nursery.start_soon(drain, child)
-                return child
+            async with aclosing(child.lines()) as lines:
+                async for line in lines:
+                    self.listening = msgspec.json.decode(line, type=Listening)
+                    self._nursery.start_soon(drain, child)
+                    return child
             if await child.process.wait() == EXIT_BAD_INPUT and (said := read_lines(child.logs[0])):
                 raise BadInput(said[-1].removeprefix("ferryman: "))
             await child.watch()

@@ -52,7 +52,7 @@ async def run_encore(stage: Stage, screen: Screen, passphrase: str) -> None:
     await create_group(book, stage.relay_url)
     invited = await invite_from(book)
     screen.say()
-    screen.show_invite("device D, a note book,", invited.link, invited.short_code, lines_below=LINES_OF_TEXT)
+    screen.show_invite("the note book's", invited.link, invited.short_code, lines_below=LINES_OF_TEXT)
     explain(stage, screen, invited.short_code)
     await take_lines(book, stage, screen)
     await trio.sleep_forever()

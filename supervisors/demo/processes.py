@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ class Child:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes]:
         """Its stdout, line by line, until it ends. Raises AppError on a line without end."""
         assert self.process.stdout is not None  # noqa: S101 - open_child asked for the pipe
         buffer = bytearray()

@@ -72,7 +72,7 @@ class Screen:
         """A line for a shell: never broken by us, so that it can be copied."""
         self.console.print(f"  {command}", soft_wrap=True, markup=False)
 
-    def show_invite(self, name: str, link: str, short_code: str, *, lines_below: int = LINES_BESIDE_QR) -> None:
+    def show_invite(self, whose: str, link: str, short_code: str, *, lines_below: int = LINES_BESIDE_QR) -> None:
         """The invite as a person would scan or type it. A QR code that would be broken, or be pushed off the screen by
         the `lines_below` that follow at once, is left out."""
         code = segno.make(link, error="l")
@@ -85,7 +85,7 @@ class Screen:
                 self.console.out(art.getvalue().rstrip("\n"), highlight=False)
             else:
                 self.tell(f"[dim](the QR code needs a terminal of {width} x {height} or more)[/dim]")
-        self.tell(f"{name} shows its invite: short code [bold]{short_code}[/bold]")
+        self.tell(f"{whose} invite: short code [bold]{short_code}[/bold]")
 
     @contextmanager
     def bars(self) -> Generator[None, None, None]:

@@ -95,6 +95,8 @@ async def run_demo(source: Source, screen: Screen, *, port: int, keep: bool, por
                     if keep:
                         screen.say(f"The folder stays until you remove it: rm -r {quoted(folder.path)}")
             nursery.cancel_scope.cancel()
+    if ending.verdict is None:
+        screen.tell(f"stopped by {signal.Signals(ending.signal).name}; nothing runs on")
     return ending.exit_code
 
 
@@ -145,7 +147,7 @@ async def play(
     device_a = await stage.start_device("A")
     await create_group(device_a, url)
     invited = await invite_from(device_a)
-    screen.show_invite("device A", invited.link, invited.short_code)
+    screen.show_invite("device A's", invited.link, invited.short_code)
     device_b = await stage.start_device("B")
     await join_group(device_b, url, invited)
     screen.tell("device B joined by the short code")
