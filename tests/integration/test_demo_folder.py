@@ -61,7 +61,9 @@ def test_a_device_that_outlives_its_director_keeps_the_folder():
         command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[lock]) as device:
             device.stdout.readline()
-            os.dup2(os.open(os.devnull, os.O_RDWR), lock)  # the director's own hold on the lock ends here
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, lock)  # the director's own hold on the lock ends here
+            os.close(nowhere)
             assert remove_abandoned() == ()
             device.stdin.close()
             device.wait(10)

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from ferryman.protocol.errors import AppError, BadInput
+from ferryman.supervisors.demo.device import printable_note
 from ferryman.supervisors.demo.judge import Case, judge
 from ferryman.supervisors.demo.parcel import Parcel, Unpacker, read_parcel
 from ferryman.supervisors.demo.source import PART_BYTES, READ_BYTES, load_source, read_part
@@ -210,6 +211,11 @@ def test_a_parcel_cannot_leave_the_folder(tmp_path):
 def test_what_is_no_parcel_is_refused(data):
     with pytest.raises(AppError, match="parcel"):
         read_parcel(data)
+
+
+def test_a_strangers_line_is_cut_and_made_printable():
+    assert printable_note("café \x1b[2J\r\n".encode() + b"\xff") == "café \ufffd[2J\ufffd\ufffd\ufffd"
+    assert len(printable_note("é".encode() * 1000)) == 200
 
 
 def test_the_judge_counts_a_changed_file_as_lost(folder, received):

@@ -11,7 +11,7 @@ import trio
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.demo.director import create_group, invite_from, open_stage
 from ferryman.supervisors.demo.failure import DemoFailed, one_cause
-from ferryman.supervisors.demo.folder import open_folder
+from ferryman.supervisors.demo.folder import open_folder, remove_abandoned
 from ferryman.supervisors.demo.processes import Child, describe_end
 
 WAIT_SECONDS = 30  # for a process to start, under load; half of what the director waits for news
@@ -131,6 +131,18 @@ async def test_a_relay_that_cannot_listen_says_why_itself(folder):
         port = taken.getsockname()[1]
         with pytest.raises(BadInput, match=rf"cannot listen on 127\.0\.0\.1:{port}"):
             await play(folder, lambda stage: stage.start_relay(config_in(folder, port)))
+
+
+async def test_a_process_holds_the_folder_that_it_writes_to(folder):
+    with trio.fail_after(WAIT_SECONDS):
+        async with open_stage(folder, "passphrase") as stage:
+            device = await stage.start_device("A")
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, folder.locks[0])  # as if the director were gone, and its own hold on the lock with it
+            os.close(nowhere)
+            assert remove_abandoned() == ()
+            await device.kill()
+            assert remove_abandoned() == (folder.path,)
 
 
 def test_one_cause_is_told_and_a_bug_is_shown_whole():
