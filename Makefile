@@ -60,7 +60,7 @@ bench: $(STAMPS)/dev
 	@$(BIN)/python -m tests.benchmarks.run $(BENCH_ARGS)
 
 soak: $(STAMPS)/dev
-	@$(BIN)/python -m pytest --hypothesis-profile=soak tests/properties tests/crash tests/simulation $(TEST_ARGS)
+	@$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=900 tests/properties tests/crash tests/simulation $(TEST_ARGS)
 
 clean:
 	rm -rf .venv site dist build .pytest_cache .ruff_cache .hypothesis .coverage*
