@@ -5,6 +5,7 @@
 #   make lint        ruff, pyright strict, planted bugs that still fit their files
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")
 #   make trace       docs/traceability.md: which test settles which requirement         (TRACE_ARGS=--check)
+#   make machines    docs/machines/: what every machine does, made by running it       (MACHINES_ARGS=--check)
 #   make docs        site/
 #   make bench       docs/benchmarks.md, at most 15 minutes                             (BENCH_ARGS="--only core")
 #   make soak        properties, crashes and simulations with far more examples
@@ -16,7 +17,7 @@ BIN := .venv/bin
 STAMPS := .venv/.stamps
 export PYTHON
 
-.PHONY: help demo test lint format mutants trace docs bench soak clean
+.PHONY: help demo test lint format mutants trace machines docs bench soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +53,9 @@ mutants: $(STAMPS)/dev
 
 trace: $(STAMPS)/dev
 	@$(BIN)/python -m tests.tools.trace $(TRACE_ARGS)
+
+machines: $(STAMPS)/dev
+	@$(BIN)/python -m tests.tools.machines $(MACHINES_ARGS)
 
 docs: $(STAMPS)/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # never --quiet: it hides warnings from --strict
