@@ -5,7 +5,7 @@
 #   make lint        ruff, pyright strict, planted bugs that still fit their files
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")
 #   make trace       docs/traceability.md: which test settles which requirement         (TRACE_ARGS=--check)
-#   make machines    docs/machines/: what every machine does, made by running it       (MACHINES_ARGS=--check)
+#   make machines    docs/machines/: what every machine does, made by running it        (MACHINES_ARGS=--check)
 #   make docs        site/
 #   make bench       docs/benchmarks.md, at most 15 minutes                             (BENCH_ARGS="--only core")
 #   make soak        properties, crashes and simulations with far more examples

@@ -40,6 +40,13 @@ def test_a_command_without_an_example_is_a_problem():
     assert problems == ["group: commands: no example brings Pin"]
 
 
+def test_an_effect_that_is_on_no_list_is_a_problem():
+    outbox = PORTRAITS["outbox"]
+    kinds = {kind: union for kind, union in outbox.kinds.items() if kind != "Effects"}
+    problems = check({**PORTRAITS, "outbox": replace(outbox, kinds=kinds)})
+    assert problems == ["outbox: AnnounceBlobs is on no list"]
+
+
 def test_a_state_that_is_reached_and_is_no_example_is_a_problem():
     group = PORTRAITS["group"]
     problems = check({**PORTRAITS, "group": replace(group, states=without(group.states, "disabled"))})

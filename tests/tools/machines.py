@@ -91,6 +91,8 @@ def check(portraits: dict[str, Portrait]) -> list[str]:
         seen = {type(one) for one in portrait.told.values()}
         seen |= {type(one) for outcome in outcomes for one in outcome.brings}
         seen |= {type(one) for state in states for one in portrait.owed(state)}
+        listed = {one for union in portrait.kinds.values() for one in members(union)}
+        problems += sorted(f"{name}: {one.__name__} is on no list" for one in seen - listed)
         for kind, union in portrait.kinds.items():
             missing = [one.__name__ for one in members(union) if one not in seen]
             problems += [f"{name}: {kind.lower()}: no example brings {one}" for one in missing]
