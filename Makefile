@@ -8,7 +8,7 @@
 #   make machines    docs/machines/: what every machine does, made by running it        (MACHINES_ARGS=--check)
 #   make docs        site/
 #   make bench       docs/benchmarks.md, at most 15 minutes                             (BENCH_ARGS="--only core")
-#   make soak        properties, crashes and simulations with far more examples
+#   make soak        properties with fifty times their examples, crashes, simulations: 12 to 30 minutes
 #   make clean
 #
 # PYTHON=/path/to/python3.12 chooses the interpreter of a new .venv.
@@ -63,6 +63,7 @@ docs: $(STAMPS)/docs
 bench: $(STAMPS)/dev
 	@$(BIN)/python -m tests.benchmarks.run $(BENCH_ARGS)
 
+# The longest property takes two minutes alone and six on a busy machine; one that takes 15 hangs.
 soak: $(STAMPS)/dev
 	@$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=900 tests/properties tests/crash tests/simulation $(TEST_ARGS)
 

@@ -30,7 +30,7 @@ def memory_of(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="this system shows no process's memory as a file")
-@pytest.mark.req("S4-02")
+@pytest.mark.req("S4-02", "S4-34", "S4-38")
 async def test_neither_content_nor_secret_is_in_a_relays_files_log_or_memory(tmp_path):
     relay_files = tmp_path / "relay"
     relay_files.mkdir()
