@@ -11,7 +11,7 @@ import pytest
 
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.supervisors.demo.device import printable_note
-from ferryman.supervisors.demo.judge import Case, judge
+from ferryman.supervisors.demo.judge import Case, judge, search
 from ferryman.supervisors.demo.parcel import Parcel, Unpacker, read_parcel
 from ferryman.supervisors.demo.source import PART_BYTES, READ_BYTES, load_source, read_part
 
@@ -249,6 +249,14 @@ def test_the_judge_finds_plain_text_at_any_offset(folder, received, tmp_path, of
     verdict = judge(case_for(folder, received, database), os.urandom)
     assert verdict.found
     assert all("exact" in line for line in verdict.found)
+
+
+@pytest.mark.parametrize("offset", range(9))
+def test_the_judge_finds_a_single_window_however_it_lies_across_words(tmp_path, offset):
+    window = bytes(24) + b"\x01\x02\x03\x04\x05\x06\x07\x08"  # one word of substance, the rest is what anything holds
+    database = tmp_path / "relay.db"
+    database.write_bytes(b"\xff" * offset + window)
+    assert list(search(database, {window: "a file"})) == [window]
 
 
 def test_the_judge_finds_a_window_that_lies_across_two_reads(folder, received, tmp_path):
