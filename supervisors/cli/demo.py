@@ -37,7 +37,7 @@ def demo(
     Parameters
     ----------
     path
-        The folder or file to carry, at most 10,000 files and 256 MiB; by default the files that git tracks here.
+        The folder or file to carry, at most 10,000 files and 1 GiB; by default the files that git tracks here.
     keep
         Leave everything running afterwards, with a note book that your own devices can join, until Ctrl-C; the folder
         with the devices' homes stays.

@@ -28,14 +28,16 @@ LINE_BYTES = 4096  # what a terminal hands over at once, at most
 
 
 def joining(folder: Path, url: str, code: str) -> tuple[str, ...]:
-    """Commands that join the note book with `code`, in another terminal. New ones are named here."""
+    """Lines that join the note book with `code`, in another terminal. New commands for it are named here."""
     example = OWN_TREE / "examples" / "embed_in_trio.py"
     home = quoted(folder / "my-device")
-    return (f"{quoted(Path(sys.executable))} {quoted(example)} {home} {url} {code}",) if example.exists() else ()
+    if example.exists():
+        return (f"{quoted(Path(sys.executable))} {quoted(example)} {home} {url} {code}",)
+    return (f'await runtime.sync.join_invite("{code}", "{url}")  # in a program of yours',)
 
 
 def looking(folder: Path) -> tuple[str, ...]:
-    """Commands that look into a device once it has stopped: a ledger belongs to one process at a time."""
+    """Lines that look into a device once it has stopped: a ledger belongs to one process at a time."""
     program = Path(sys.executable).with_name("ferryman")
     ferryman = quoted(program) if program.exists() else f"{quoted(Path(sys.executable))} -m ferryman"
     passphrase = f'FERRYMAN_PASSPHRASE="$(cat {quoted(folder / "passphrase")})"'

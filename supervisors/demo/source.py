@@ -21,7 +21,7 @@ from ferryman.protocol.errors import BadInput
 PART_BYTES = 256 * 1024  # well under max_blob_size (1 MiB) with every header: small parts make a livelier bar
 READ_BYTES = 1024 * 1024
 MAX_FILES = 10_000  # each is a blob at least, and every blob is synced to disk four times
-MAX_BYTES = 256 * 1024**2  # eight copies of it are made, and the judge looks at every offset of what the relay wrote
+MAX_BYTES = 1024**3  # eight copies of it are made; it takes minutes
 GIT_SECONDS = 30  # to list its files: a repository on a sleeping network disk must not hang the demo
 OWN_TREE = Path(__file__).resolve().parents[2]  # Ferryman's source, when it runs from there
 
