@@ -46,6 +46,7 @@ def looking(folder: Path) -> tuple[str, ...]:
 
 async def run_encore(stage: Stage, screen: Screen, passphrase: str) -> None:
     """Until cancelled, by Ctrl-C as a rule."""
+    screen.tell("everything runs on; device D opens a note book for you")
     note = stage.folder / "passphrase"
     note.touch(mode=0o600)
     note.write_text(passphrase + "\n")
