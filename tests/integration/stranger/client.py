@@ -141,4 +141,4 @@ def dial(port: int, device: Device, *, path: str = "/", pin: bytes | None = None
         socket.send_binary(handshake.write())
         yield Client(socket, handshake.split(), device)
     finally:
-        socket.close(timeout=0.2)
+        socket.shutdown()

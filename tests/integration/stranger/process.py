@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PATIENCE_SECONDS = 20.0
-LIMITS = """
+GENEROUS = """
 [limits]
 messages_per_minute = 1000000
 handshakes_per_minute = 100000
@@ -43,11 +43,11 @@ class RunningRelay:
 
 
 @contextmanager
-def running_relay(folder: Path, *arguments: str, port: int = 0, limits: str = LIMITS) -> Iterator[RunningRelay]:
-    """limits: TOML that follows the tables [server] and [storage]."""
+def running_relay(folder: Path, *arguments: str, port: int = 0, more: str = GENEROUS) -> Iterator[RunningRelay]:
+    """more: the rest of relay.toml, from within its table [storage] on."""
     config = folder / "relay.toml"
     database = json.dumps(str(folder / "relay.db"))
-    config.write_text(f'[server]\nbind = "127.0.0.1:{port}"\n[storage]\ndatabase = {database}\n{limits}')
+    config.write_text(f'[server]\nbind = "127.0.0.1:{port}"\n[storage]\ndatabase = {database}\n{more}')
     command = [sys.executable, "-m", "ferryman", "relay", "--config", str(config), *arguments]
     with (folder / "relay.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
