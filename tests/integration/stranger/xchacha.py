@@ -1,4 +1,4 @@
-"""XChaCha20-Poly1305 by draft-irtf-cfrg-xchacha: HChaCha20 written out here, the rest is OpenSSL's ChaCha20-Poly1305."""
+"""XChaCha20-Poly1305 of draft-irtf-cfrg-xchacha: HChaCha20 written out here, over ChaCha20-Poly1305 of OpenSSL."""
 
 from __future__ import annotations
 
