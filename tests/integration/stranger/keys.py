@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tests.integration.stranger.noise import PRIME, public_of
 
@@ -17,12 +16,21 @@ def sha256(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def argon2id(material: bytes, *, salt: bytes, kib: int, passes: int) -> bytes:
-    return Argon2id(salt=salt, length=32, iterations=passes, lanes=1, memory_cost=kib).derive(material)
+def argon2id(
+    material: bytes, *, salt: bytes, kib: int, passes: int, lanes: int = 1, secret: bytes = b"", associated: bytes = b""
+) -> bytes:
+    cost = {"iterations": passes, "lanes": lanes, "memory_cost": kib}
+    return Argon2id(salt=salt, length=32, secret=secret, ad=associated, **cost).derive(material)
 
 
 def hkdf(material: bytes, *, salt: bytes, info: bytes, length: int = 32) -> bytes:
-    return HKDF(SHA256(), length, salt, info).derive(material)
+    """RFC 5869 §2: extract, then expand."""
+    root = hmac.digest(salt, material, "sha256")
+    block = made = b""
+    for number in range(1, -(-length // 32) + 1):
+        block = hmac.digest(root, block + info + bytes([number]), "sha256")
+        made += block
+    return made[:length]
 
 
 @dataclass(frozen=True)
