@@ -165,7 +165,7 @@ async def test_a_code_that_was_taken_back_or_says_a_wrong_secret_joins_nobody(tm
 @pytest.mark.req("S4-98", "S4-99", "S4-15")
 @pytest.mark.parametrize("switches", ["sign pad", "sign compress", "pad", ""])
 async def test_what_ours_seals_is_a_chain_that_the_stranger_follows(tmp_path, relay, switches):
-    contents = [b"", b"short", b"long enough to compress " * 500, os.urandom(70_000)]
+    contents = [b"", b"short", b"long enough to compress " * 500, os.urandom(1_048_576 - 256)]
     how = {f"{name}_blobs": name in switches for name in ("sign", "pad", "compress")}
     async with our_device(tmp_path, relay, **how) as ours:
         await ours.sync.enable()
