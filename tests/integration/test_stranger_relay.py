@@ -18,7 +18,8 @@ from tests.integration.stranger import invite as invites
 from tests.integration.stranger.blob import CONTROL, open_blob
 from tests.integration.stranger.keys import Device, Group, new_group
 from tests.integration.stranger.noise import public_of
-from tests.integration.stranger.relay import Refused, strangers_relay
+from tests.integration.stranger.relay import strangers_relay
+from tests.integration.stranger.relay_group import Refused
 
 CREATOR = Device(b"a stranger's seed of 32 bytes...")
 LARGEST = 1_048_576 - 256

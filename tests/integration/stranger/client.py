@@ -74,8 +74,7 @@ class Client:
     def expect(self, *names: str) -> Fields:
         """The next message, which has to be one of these."""
         _, name, fields = self.receive()
-        if name not in names:
-            raise WireError(f"{name} {fields.get('code', '')} instead of {' or '.join(names)}")
+        assert name in names, f"{name} {fields.get('code', '')} instead of {' or '.join(names)}"
         return fields
 
     def wait_for(self, wanted: str) -> Fields:

@@ -15,14 +15,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.exceptions import InvalidTag
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from tests.integration.stranger.invite import base64_of
-from tests.integration.stranger.keys import certified_id
 from tests.integration.stranger.noise import Handshake, NoiseError, Transport, public_of
+from tests.integration.stranger.relay_group import Group, Refused, proof_holds
 from tests.integration.stranger.wire import Fields, Style, WireError, read_frame, write_frame
 
 MAX_BLOB_SIZE = 1_048_576
@@ -31,13 +30,6 @@ ENTRY_BYTES = 200
 HANDSHAKE_SECONDS = 10.0
 
 Answer = tuple[str, Fields]
-
-
-class Refused(Exception):
-    def __init__(self, code: int, *, closes: bool = False, **more: object) -> None:
-        super().__init__(code)
-        self.fields = {"code": code, "message": "refused by a stranger", **more}
-        self.closes = closes
 
 
 @dataclass(eq=False)
@@ -49,22 +41,6 @@ class Line:
     inline: int = 0
     group: Group | None = None
     sending: threading.Lock = field(default_factory=threading.Lock)
-
-
-@dataclass(eq=False)
-class Group:
-    group_id: bytes
-    incarnation: bytes = field(default_factory=lambda: os.urandom(16))
-    blobs: dict[int, Fields] = field(default_factory=dict)
-    cursors: dict[bytes, int] = field(default_factory=dict)
-    max_cursor: int = 0
-    acked: dict[bytes, int] = field(default_factory=dict)
-    lines: dict[bytes, Line] = field(default_factory=dict)
-    proven: bool = False
-
-    def others_have(self, blob: Fields) -> bool:
-        others = [acked for device, acked in self.acked.items() if device != blob["sender_id"]]
-        return bool(others) and min(others) >= blob["cursor"]
 
 
 class Relay:
@@ -187,7 +163,7 @@ class Relay:
         if envelope["group_id"] != group_id:
             raise Refused(1002, closes=True)
         group = self._groups.get(group_id) or Group(group_id)
-        proven = _proof_holds(hello, line.noise.handshake_hash)
+        proven = proof_holds(hello, line.noise.handshake_hash)
         if group.proven and not proven:
             raise Refused(1002, closes=True)
         if last > group.max_cursor or (last and hello.get("incarnation", group.incarnation) != group.incarnation):
@@ -306,20 +282,6 @@ def _binary(message: str | bytes) -> bytes:
 def _group_of(line: Line) -> Group:
     assert line.group is not None
     return line.group
-
-
-def _proof_holds(hello: Fields, handshake_hash: bytes) -> bool:
-    """False: none was shown. A wrong one is refused."""
-    key, proof, group_id = hello.get("group_key"), hello.get("group_proof"), hello["group_id"]
-    if key is None and proof is None:
-        return False
-    if key is None or proof is None or certified_id(group_id[:16], key) != group_id:
-        raise Refused(1002, closes=True)
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(proof, b"ferryman/group-proof/1" + handshake_hash + group_id)
-    except InvalidSignature as error:
-        raise Refused(1002, closes=True) from error
-    return True
 
 
 @contextmanager
