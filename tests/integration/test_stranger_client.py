@@ -8,7 +8,9 @@ import os
 import sqlite3
 
 import pytest
+from websocket import ABNF, create_connection
 
+from tests.integration.stranger import invite as invites
 from tests.integration.stranger.blob import Outbox, open_blob
 from tests.integration.stranger.client import Closed, dial
 from tests.integration.stranger.keys import Device, join_group, new_group
@@ -191,15 +193,31 @@ def test_neither_a_clients_clock_nor_its_cursor_changes_any_order(relay, group_i
         assert [(each["cursor"], each["payload"]) for each in anna.pull(0)["blobs"]] == sent
 
 
+def test_a_pull_acknowledges_where_it_begins_unless_it_says_otherwise(relay, group_id):
+    with dial(relay.port, ANNA) as anna, dial(relay.port, BERT) as bert:
+        anna.hello(group_id)
+        bert.hello(group_id)
+        for ack, left in ((False, 1), (None, 0)):
+            anna.push(one := blob_id(), b"for bert")
+            anna.send("DELETE", {"blob_id": one})
+            cursor = anna.pull(0)["max_cursor"]
+            bert.pull(cursor, ack=ack)
+            if left:
+                assert len(anna.pull(0)["blobs"]) == left
+                bert.ack(cursor)
+            emptied(anna)
+
+
 # --- the group's proof
 
 
 @pytest.mark.req("S4-55")
 def test_who_proves_the_groups_key_hears_of_its_peers_and_how_they_are(relay, group):
     with dial(relay.port, ANNA) as anna, dial(relay.port, BERT) as bert:
-        anna.enter(group, device_name="Anna's")
+        anna.enter(group, device_name="Anna's\n" + "ö" * 40)
         (alone,) = anna.expect("PEERS")["devices"]
-        assert (alone["device_id"], alone["device_name"], alone["status"]) == (ANNA.device_id, "Anna's", "online")
+        cut = "Anna's\ufffd" + "ö" * 27  # 6 + 3 + 27 * 2 bytes: the next letter would pass 64
+        assert (alone["device_id"], alone["device_name"], alone["status"]) == (ANNA.device_id, cut, "online")
         bert.enter(group)
         bert.send("PRESENCE", {"status": "away"})
         peers = {each["device_id"]: each["status"] for each in anna.expect("PEERS")["devices"]}
@@ -282,6 +300,12 @@ def malformed(device: Device, group_id: bytes) -> dict[str, bytes]:
         "nothing at all": envelope(payload=b""),
         "an acknowledgement above the last cursor": envelope(msg_type=0x22, payload=pack([1])),
         "an unknown status": envelope(msg_type=0x30, payload=pack(["asleep"])),
+        "bytes for a string": envelope(msg_type=0x30, payload=pack([b"away"])),
+        "a string for bytes": envelope(msg_type=0x40, payload=pack(["sixteen letters."])),
+        "nil for what must be there": envelope(payload=pack([0, None])),
+        "an extension type": envelope(payload=b"\x83" + payload[1:] + pack("later") + b"\xd4\x05\x00"),
+        "nesting nine deep": envelope(payload=b"\x83" + payload[1:] + pack("later") + b"\x91" * 8 + b"\x00"),
+        "another HELLO": envelope(msg_type=0x01, payload=pack([1, "again", group_id, 0])),
     }
 
 
@@ -390,6 +414,38 @@ def test_a_relay_that_ends_says_so_and_commits_what_it_took(tmp_path, group_id):
 # --- connections
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(bytes(32), id="a key of small order"),
+        pytest.param(b"\x09" + bytes(30) + b"\x80", id="a key in a second form"),
+        pytest.param(bytes(31), id="too short"),
+        pytest.param(b"\x09" + bytes(32), id="too long"),
+        pytest.param(b"", id="nothing"),
+    ],
+)
+def test_a_handshake_that_begins_wrongly_gets_no_further(relay, first):
+    socket = create_connection(f"ws://127.0.0.1:{relay.port}/", timeout=20)
+    socket.send_binary(first)
+    opcode, data = socket.recv_data()
+    assert (opcode, int.from_bytes(data[:2], "big")) == (ABNF.OPCODE_CLOSE, 1008)
+    socket.shutdown()
+
+
+def test_before_the_welcome_there_is_room_for_a_hello_and_no_more(relay, group_id):
+    with dial(relay.port, ANNA) as anna:
+        anna.say_hello(group_id, device_name="a" * 4096)
+        assert anna.closed() == 1009
+
+
+def test_the_fourth_hello_is_one_too_many(relay, group_id):
+    with dial(relay.port, ANNA) as anna:
+        for code in (1001, 1001, 1001, 1000):
+            anna.say_hello(group_id, last_cursor=7)
+            assert anna.expect("ERROR")["code"] == code
+        assert anna.closed() == 1008
+
+
 def test_the_newer_connection_of_a_device_replaces_the_older(relay, group_id):
     with dial(relay.port, ANNA) as older, dial(relay.port, ANNA) as newer:
         older.hello(group_id)
@@ -452,6 +508,53 @@ def test_fields_of_later_versions_and_wider_integers_are_read_past(relay, group_
         anna.push(blob_id(), b"two")
         anna.send_frame(pack(envelope))
         assert [each["payload"] for each in anna.expect("PULL_RESPONSE")["blobs"]] == [b"one"]
+
+
+# --- invites
+
+
+@pytest.mark.req("S4-146", "S4-149", "S4-150")
+def test_an_invite_waits_for_one_claim_or_for_its_maker_to_take_it_back(relay):
+    code = invites.write_code(b"\x00\x10\x84" + os.urandom(7))  # begins with 0, 1 and 2
+    status, _, left = invites.leave(relay.port, code, "sealed")
+    assert (status, sorted(left)) == (201, ["expires_at", "revoke_token"])
+    assert invites.leave(relay.port, code, "another")[0] == 409
+    status, headers, found = invites.claim(relay.port, as_people_type(code))
+    assert (status, found, headers["cache-control"]) == (200, {"encrypted_payload": "sealed"}, "no-store")
+    assert invites.claim(relay.port, code)[0] == 404
+
+    _, _, left = invites.leave(relay.port, code, "sealed again")
+    path, bearer = f"/invite/{invites.lookup_key(code)}", f"Bearer {left['revoke_token']}"
+    assert invites.ask(relay.port, "DELETE", path, Authorization="Bearer of nothing")[0] == 404
+    assert invites.ask(relay.port, "DELETE", path, Authorization=bearer)[0] == 204
+    assert invites.claim(relay.port, code)[0] == 404
+
+
+def as_people_type(code):
+    return code.lower().replace("0", "o").replace("1", "l")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status"),
+    [
+        ("HEAD", "/invite/ABCDEFGH", None, {}, 405),
+        ("GET", "/invite/TOOSHRT", None, {}, 404),
+        ("POST", "/invite", {"lookup_key": "ABCDEFGH"}, {}, 400),
+        ("POST", "/invite", {"lookup_key": "ABCDEFGU", "encrypted_payload": ""}, {}, 400),
+        ("POST", "/invite", {"lookup_key": "ABCDEFGH", "encrypted_payload": "a" * 4097}, {}, 413),
+        ("POST", "/invite", {"lookup_key": "ABCDEFGH", "encrypted_payload": "a" * 9000}, {}, 413),
+        ("POST", "/invite", {}, {"Content_Type": "text/plain"}, 415),
+    ],
+)
+def test_what_is_no_request_for_an_invite_is_told_so(relay, method, path, body, headers, status):
+    assert invites.ask(relay.port, method, path, body, **headers)[0] == status
+
+
+@pytest.mark.req("S4-130")
+def test_the_relay_says_how_it_is(relay):
+    status, _, health = invites.ask(relay.port, "GET", "/health")
+    wanted = {"status", "version", "connections", "groups", "blobs_buffered", "uptime_seconds"}
+    assert (status, health["status"], set(health)) == (200, "ok", wanted)
 
 
 # --- what the relay cannot see

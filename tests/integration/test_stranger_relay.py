@@ -127,6 +127,33 @@ async def test_the_largest_blob_and_a_hundred_small_ones_pass(tmp_path, relay, p
             assert await receive(b, 121) == [large, *(b"%d" % number for number in range(120))]
 
 
+async def test_a_relay_that_says_only_what_it_must_is_enough(tmp_path, relay, party):
+    """S4's own relay: no incarnation, no limits, no payload in a notify, no name in an error."""
+    relay.bare = True
+    async with device(tmp_path / "a") as a, device(tmp_path / "b") as b, b.sync.events() as events:
+        await joined(a, party)
+        await joined(b, party)
+        assert (await a.sync.push(b"one")).cursor == 3
+        assert await receive(b, 1) == [b"one"]
+        relay.refuse = refuse_each("PUSH", 2001)
+        with pytest.raises(RelayRefused):
+            await a.sync.push(b"too large for a strange relay")
+        relay.refuse = lambda *_: None
+        before = len(relay.heard("HELLO"))
+        relay.drop_everyone()
+        await until(lambda: len(relay.heard("HELLO")) >= before + 2)
+        await a.sync.push(b"two")
+        assert await receive(b, 1) == [b"two"]
+        relay.forget()
+        relay.drop_everyone()
+        async for event in events:
+            if isinstance(event, ResyncRequired):
+                break
+        await connected(a)
+        await a.sync.push(b"three")
+        assert await receive(b, 1) == [b"three"]
+
+
 async def test_what_a_host_took_is_acknowledged_and_not_asked_for_again(tmp_path, relay, party):
     async with device(tmp_path / "a") as a, device(tmp_path / "b") as b:
         await joined(a, party)
@@ -167,21 +194,24 @@ def refuse_once(name, refused):
     return refuse
 
 
+def refuse_each(name, code):
+    def refuse(_device, said, fields):
+        if said == name:
+            raise Refused(code, ref=fields["blob_id"])
+
+    return refuse
+
+
 @pytest.mark.req("S4-186")
 async def test_a_push_over_the_rate_goes_out_later_and_one_too_large_never(tmp_path, relay, party):
     async with device(tmp_path) as ours:
         await joined(ours, party)
         relay.refuse = refuse_once("PUSH", Refused(2000, retry_after_ms=50))
         assert (await ours.sync.push(b"patient")).cursor == 2
-        relay.refuse = lambda _device, name, push: refuse_all(name, push)
+        relay.refuse = refuse_each("PUSH", 2001)
         with pytest.raises(RelayRefused):
             await ours.sync.push(b"too large for a strange relay")
         assert ours.sync.outbox().count == 0
-
-
-def refuse_all(name, push):
-    if name == "PUSH":
-        raise Refused(2001, ref=push["blob_id"])
 
 
 @pytest.mark.req("S4-184")

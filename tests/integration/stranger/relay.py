@@ -22,7 +22,7 @@ from websockets.sync.server import ServerConnection, serve
 from tests.integration.stranger.invite import base64_of
 from tests.integration.stranger.noise import Handshake, NoiseError, Transport, public_of
 from tests.integration.stranger.relay_group import Group, Refused, proof_holds
-from tests.integration.stranger.wire import Fields, Style, WireError, read_frame, write_frame
+from tests.integration.stranger.wire import Fields, Style, WireError, read_frame, required, write_frame
 
 MAX_BLOB_SIZE = 1_048_576
 PAGE_BYTES = 4 * 1024 * 1024
@@ -44,11 +44,15 @@ class Line:
 
 
 class Relay:
-    """style: how it writes. refuse: asked before it takes a message, may raise Refused. diary: all that was said."""
+    """style: how it writes. bare: it leaves out all that may be left out. diary: all that was said.
+
+    refuse: asked before it takes a message; may raise Refused.
+    """
 
     def __init__(self, private: bytes) -> None:
         self.private = private
         self.style: Style = "maps"
+        self.bare = False
         self.refuse: Callable[[bytes, str, Fields], None] = lambda *_: None
         self.diary: list[tuple[bytes, str, Fields, Fields]] = []
         self.turned_away = 0
@@ -262,7 +266,7 @@ class Relay:
             fields = {**fields, "blobs": [{key: blob[key] for key in known} for blob in fields["blobs"]]}
         frame = write_frame(
             name,
-            fields,
+            {key: value for key, value in fields.items() if key in required(name)} if self.bare else fields,
             sender_id=public_of(self.private),
             group_id=group_id,
             cursor=cursor,

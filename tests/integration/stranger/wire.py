@@ -63,6 +63,10 @@ def names_of(struct: str) -> list[str]:
     return [name.rstrip("?") for name in FIELDS[struct].split()]
 
 
+def required(struct: str) -> list[str]:
+    return [name for name in FIELDS[struct].split() if not name.endswith("?")]
+
+
 # --- writing
 
 
@@ -148,8 +152,7 @@ def read_struct(name: str, value: object) -> Fields:
     for nested in ("blobs", "devices"):
         if nested in fields:
             fields[nested] = [read_struct(nested, each) for each in fields[nested]]
-    missing = [key for key in FIELDS[name].split() if not key.endswith("?") and key not in fields]
-    if missing:
+    if missing := [key for key in required(name) if key not in fields]:
         raise WireError(f"{name} without {missing}")
     return fields
 
