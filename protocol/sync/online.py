@@ -101,8 +101,11 @@ def hear(session: Session, online: Online, message: Message) -> Step:
 
 def pulled(session: Session, online: Online, response: PullResponse) -> Step:
     pull = online.pull
-    if pull is None:  # the answer to a PULL that we took for refused
-        return replace(session, phase=online), ()
+    if pull is None:  # the answer to a PULL that we took for refused: then it was a PUSH
+        if not session.flight.sent:
+            return replace(session, phase=online), ()
+        flight = outflow.one_was_refused(session.flight)
+        return replace(session, phase=online, flight=flight), (SetTimer("push", HOLD_SECONDS),)
     online = replace(online, pull=None)
     if pull.ticket:
         return replace(session, phase=online), (AnswerPull(pull.ticket, response),)

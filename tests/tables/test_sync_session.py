@@ -418,6 +418,14 @@ def test_the_only_push_in_flight_is_the_one_that_a_refusal_without_a_name_means(
     assert session.flight.sent == {}
 
 
+def test_a_pull_that_is_answered_after_all_shows_that_a_push_was_refused():
+    session, _ = run(pushed(1, 2), notice(9, None), Received(Error(2000, "one of the three")))
+    session, wanted = run(session, Received(page(1, 2)))
+    assert only(SetTimer, wanted) == [SetTimer("push", 5.0)]
+    _, wanted = run(session, TimerDue("push"), OutboxSeen(waiting(1, 2)))
+    assert [[each.seq for each in push.blobs] for push in only(PushBlobs, wanted)] == [[1]]
+
+
 def test_an_error_without_a_name_that_may_mean_anything_drops_no_push():
     session, wanted = run(pushed(1), Received(Error(1000, "something was wrong")))
     assert (only(RecordRejected, wanted), list(session.flight.sent)) == ([], [number(1)])
