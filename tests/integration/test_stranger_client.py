@@ -567,7 +567,7 @@ def test_the_relay_says_how_it_is(relay):
 # --- what the relay cannot see
 
 
-@pytest.mark.req("S4-14", "S4-34", "S4-38")
+@pytest.mark.req("S4-14", "S4-34")
 def test_sealed_blobs_pass_and_neither_the_wire_nor_the_relays_disk_shows_what_is_in_them(tmp_path, group):
     secret = b"the treasure lies under the third plank"
     outbox = Outbox(group, ANNA, b"chain  1")

@@ -67,7 +67,7 @@ async def joined(runtime, party):
     await introduced(runtime)
 
 
-@pytest.mark.req("S4-72", "S4-88")
+@pytest.mark.req("S4-88")
 async def test_a_device_of_ours_makes_a_group_and_pushes(tmp_path, relay):
     async with device(tmp_path) as ours:
         await ours.sync.enable(relay.url)

@@ -84,7 +84,7 @@ def stranger_pushes(relay, group, sealed_blobs):
             client.push(blob_id, sealed)
 
 
-@pytest.mark.req("S4-140", "S4-141", "S4-144")
+@pytest.mark.req("S4-140", "S4-141", "S4-38")
 async def test_a_stranger_joins_by_a_code_of_ours_and_both_read_each_other(tmp_path, relay):
     async with our_device(tmp_path, relay) as ours:
         await ours.sync.enable()
@@ -112,6 +112,9 @@ async def test_a_stranger_joins_by_a_code_of_ours_and_both_read_each_other(tmp_p
         data = outbox.seal(b"from the stranger", second := os.urandom(16), os.urandom(24))
         await in_thread(stranger_pushes, relay, group, [(first, hello), (second, data)])
         assert await receive(ours, 1) == [b"from the stranger"]
+        stored = b"".join(path.read_bytes() for path in relay.folder.iterdir())
+        assert data in stored
+        assert [said for said in (b"from ours", b"from the stranger") if said in stored] == []
 
         (entry, introduced_as), (_, opened), *_ = await in_thread(stranger_reads_all, relay, group)
         assert introduced_as.flags & CONTROL

@@ -31,6 +31,8 @@ class RunningRelay:
     port: int
     key: bytes
     """Its static key, 32 bytes."""
+    folder: Path
+    """Where its database and its log are."""
 
     @property
     def url(self) -> str:
@@ -55,6 +57,6 @@ def running_relay(folder: Path, *arguments: str, port: int = 0, more: str = GENE
         try:
             assert process.stdout is not None
             listening = json.loads(process.stdout.readline())
-            yield RunningRelay(process, listening["port"], base64.b64decode(listening["key"]))
+            yield RunningRelay(process, listening["port"], base64.b64decode(listening["key"]), folder)
         finally:
             process.kill()
