@@ -216,6 +216,25 @@ def test_every_folder_of_a_floor_is_a_package():
     assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
 
 
+STRANGER = "tests/integration/stranger"
+OURS = names("ferryman noise nacl argon2 msgpack msgspec zstandard trio trio_websocket wsproto hypercorn")
+
+
+def test_the_stranger_shares_no_code_with_us():
+    """Two programs that read one page: what one of them got wrong, the other must not have from the same place."""
+    stranger = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / STRANGER).rglob("*.py"))
+    shared = [
+        f"{file}:{line} {name}"
+        for file in stranger
+        for line, name in imports(file)
+        if within(name, OURS)
+        or name == "a relative import"
+        or (within(name, frozenset({"tests"})) and not name.startswith(STRANGER.replace("/", ".")))
+    ]
+    assert len(stranger) > 1
+    assert shared == []
+
+
 def test_every_strategy_says_because():
     silent = [
         f"{file}:{node.lineno}"

@@ -86,6 +86,11 @@ def refused(flight: Flight, seq: int) -> Flight:
     return replace(flight, again=min(flight.again or seq, seq), held_back=True, window=1, smooth=0)
 
 
+def one_was_refused(flight: Flight) -> Flight:
+    """The relay does not say which: all of them go again, one at a time. What it has got meanwhile it knows again."""
+    return refused(replace(flight, sent={}, size=0), min(sent.seq for sent in flight.sent.values()))
+
+
 def release(flight: Flight) -> Flight:
     reached = flight.again - 1 if flight.again else flight.reached
     return replace(flight, held_back=False, again=0, reached=reached)

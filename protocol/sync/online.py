@@ -6,7 +6,7 @@
 | NOTIFY              | the host hears of it; with its bytes it is held, else one PULL will bring it and all others |
 | PULL_RESPONSE       | held for the host; more is asked for while there is room                                    |
 | ERROR about a blob  | 2000, 2002, 3000: hold back, then again in order; 1000, 2001: never, the outbox drops it    |
-| ERROR about no blob | the PULL under way is tried again later                                                     |
+| ERROR about no blob | the PULL under way is tried again later; without one, what is in flight, one by one         |
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ LEAST_HOLD_SECONDS = 0.25
 PULL_BURST = 30  # PULLs that follow a NOTIFY: so many at once, then one every two seconds, which leaves
 PULL_BURST_SECONDS = 60.0  # most of a device's 100 messages a minute to its PUSHes
 FOR_GOOD = (WireCode.INVALID_MESSAGE, WireCode.BLOB_TOO_LARGE)
+LATER = (WireCode.RATE_LIMITED, WireCode.GROUP_QUOTA_EXCEEDED, WireCode.RELAY_OVERLOADED)
 
 Step = tuple[Session, tuple[Effect, ...]]
 
@@ -100,8 +101,11 @@ def hear(session: Session, online: Online, message: Message) -> Step:
 
 def pulled(session: Session, online: Online, response: PullResponse) -> Step:
     pull = online.pull
-    if pull is None:  # the answer to a PULL that we took for refused
-        return replace(session, phase=online), ()
+    if pull is None:  # the answer to a PULL that we took for refused: then it was a PUSH
+        if not session.flight.sent:
+            return replace(session, phase=online), ()
+        flight = outflow.one_was_refused(session.flight)
+        return replace(session, phase=online, flight=flight), (SetTimer("push", HOLD_SECONDS),)
     online = replace(online, pull=None)
     if pull.ticket:
         return replace(session, phase=online), (AnswerPull(pull.ticket, response),)
@@ -131,6 +135,12 @@ def complained(session: Session, online: Online, error: Error) -> Step:
             return session, ()
         hold = SetTimer("push", hold_seconds)
         return session, (hold,) if before.window == 1 else (hold, told)  # told once until it goes smoothly again
+    if online.pull is None and session.flight.sent and error.code in (*LATER, WireCode.BLOB_TOO_LARGE):
+        blob_id, *others = session.flight.sent  # `ref` is optional: a relay may not say which PUSH it refused
+        if not others:
+            return complained(session, online, Error(error.code, error.message, blob_id, error.retry_after_ms))
+        flight = outflow.one_was_refused(session.flight)
+        return replace(session, phase=online, flight=flight), (SetTimer("push", hold_seconds), told)
     if online.pull is None:
         return replace(session, phase=online), (told,)
     pulls = (online.pull, *session.host_pulls) if online.pull.ticket else session.host_pulls

@@ -437,6 +437,33 @@ def test_a_blob_that_will_never_be_taken_leaves_the_queue(code):
     assert told(wanted) == [events.Error(code, "no")]
 
 
+@pytest.mark.parametrize("code", [2000, 2001, 2002, 3000])
+def test_a_relay_that_does_not_say_which_push_it_refused_gets_them_again_one_by_one(code):
+    session, wanted = run(pushed(1, 2, 3), Received(Error(code, "one of them", retry_after_ms=700)))
+    assert (only(RecordRejected, wanted), only(SetTimer, wanted)) == ([], [SetTimer("push", 0.7)])
+    _, wanted = run(session, TimerDue("push"), OutboxSeen(waiting(1, 2, 3)))
+    assert [[each.seq for each in push.blobs] for push in only(PushBlobs, wanted)] == [[1]]
+
+
+def test_the_only_push_in_flight_is_the_one_that_a_refusal_without_a_name_means():
+    session, wanted = run(pushed(1), Received(Error(2001, "too large")))
+    assert only(RecordRejected, wanted) == [RecordRejected(1, number(1), 2001)]
+    assert session.flight.sent == {}
+
+
+def test_a_pull_that_is_answered_after_all_shows_that_a_push_was_refused():
+    session, _ = run(pushed(1, 2), notice(9, None), Received(Error(2000, "one of the three")))
+    session, wanted = run(session, Received(page(1, 2)))
+    assert only(SetTimer, wanted) == [SetTimer("push", 5.0)]
+    _, wanted = run(session, TimerDue("push"), OutboxSeen(waiting(1, 2)))
+    assert [[each.seq for each in push.blobs] for push in only(PushBlobs, wanted)] == [[1]]
+
+
+def test_an_error_without_a_name_that_may_mean_anything_drops_no_push():
+    session, wanted = run(pushed(1), Received(Error(1000, "something was wrong")))
+    assert (only(RecordRejected, wanted), list(session.flight.sent)) == ([], [number(1)])
+
+
 @pytest.mark.parametrize("code", [2000, 2002, 3000])
 def test_a_push_refused_for_now_is_sent_again_in_order(code):
     session, wanted = run(
