@@ -1,7 +1,8 @@
 """What a source sends and is sent, counted by its connections and settled with the rate limiter once a second.
 
 The limiter is asked beside the path of the messages, never on it: an excess is noticed a second late at most, and then
-refused until the limiter would allow it again.
+refused until the limiter would allow it again. What a connection owes at its end is settled then: the door asks before
+the next one (429).
 
 | bucket   | over it                                    |
 |----------|--------------------------------------------|
@@ -51,6 +52,12 @@ class Meter:
             return None
         ref = request.blob_id if isinstance(request, (Push, Delete)) else None
         return Refusal(WireCode.RATE_LIMITED, "too much from this address", round(wait * 1000) + 1, ref)
+
+    def settle_up(self) -> None:
+        """At the connection's end: nobody waits for the answer."""
+        for bucket, amount in self._spent.items():
+            if amount:
+                self._ctx.ref(LIMITER).tell(Settle(bucket, self._seat.source, amount))
 
     def _settle_soon(self) -> None:
         if not self._settling:

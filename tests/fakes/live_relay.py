@@ -1,0 +1,147 @@
+"""A relay as a process that is attacked for a whole test run: who it serves, what it holds, what it complains about.
+
+with LiveRelay.started(folder) as relay:         `ferryman relay` with the limits that it has by default
+    stream = await relay.stream("127.66.0.1")    a raw socket from an address of one's own
+    async with relay.client("anna", ...)         a well-behaved device
+    await relay.unharmed()                       others push and pull, memory and handles are back, nothing in the log
+
+On Linux every address of 127.0.0.0/8 is at hand, so that one machine can be many sources.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import trio
+
+from ferryman.supervisors.relay_config import LimitsConfig
+from tests.fakes.relay_process import PATIENCE_SECONDS, write_config
+from tests.fakes.wire_client import WireClient, connect_over, device
+
+GROUPS = 16  # those who check share a few groups: each group in memory is memory
+SETTLE_SECONDS = 20.0
+WARM_UP_CONNECTIONS = (
+    990  # memory that a process has once needed it seldom gives back: what counts is that it needs no more
+)
+SLACK = 1.10  # of the memory and the handles that it had before
+LIMITS = LimitsConfig().model_dump()
+
+
+def can_be_many_sources() -> bool:
+    return sys.platform == "linux"
+
+
+class LiveRelay:
+    def __init__(self, process: subprocess.Popen[bytes], listening: dict[str, object], log: Path) -> None:
+        self.process = process
+        self.port = int(str(listening["port"]))
+        self.key = str(listening["key"])
+        self._log = log
+        self._checks = itertools.count(1)
+        self._cursors: dict[bytes, int] = {}
+        self.baseline = (0, 0)
+
+    @classmethod
+    @contextmanager
+    def started(cls, folder: Path, **tables: dict[str, object]) -> Iterator[LiveRelay]:
+        limits = {**LIMITS, **tables.pop("limits", {})}
+        config = write_config(folder, limits=limits, **tables)
+        log = config.with_suffix(".log")
+        command = [sys.executable, "-m", "ferryman", "relay", "--config", str(config), "--stop-with-stdin"]
+        with log.open("ab") as errors:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process.stdin, process.stdout:
+            try:
+                yield cls(process, json.loads(process.stdout.readline()), log)
+            finally:
+                process.kill()
+                process.wait(PATIENCE_SECONDS)
+
+    async def stream(self, source: str = "127.0.0.1") -> trio.SocketStream:
+        """A connected socket that comes from `source`."""
+        socket = trio.socket.socket()
+        await socket.bind((source, 0))
+        await socket.connect(("127.0.0.1", self.port))
+        return trio.SocketStream(socket)
+
+    @asynccontextmanager
+    async def client(self, name: str, source: str = "127.0.0.1") -> AsyncIterator[WireClient]:
+        async with connect_over(await self.stream(source), device(name), os.urandom(32)) as client:
+            yield client
+
+    async def idle(self, count: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold so many connections that say nothing after their handshake, ten a source, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            for number in range(count):
+                place = number // 10
+                source = f"127.100.{place >> 8}.{place & 255}"
+                await nursery.start(self._stay, f"idle {number}", source)
+            task_status.started()
+
+    async def _stay(self, name: str, source: str, *, task_status: trio.TaskStatus[None]) -> None:
+        async with self.client(name, source):
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def warm_up(self) -> None:
+        """Load once all that a relay loads at need, then note what it holds."""
+        for _ in range(2 * GROUPS):
+            await self.serves_others()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.idle, WARM_UP_CONNECTIONS)
+            nursery.cancel_scope.cancel()
+        await trio.sleep(2)
+        self.baseline = self.measured()
+
+    # the state afterwards
+
+    async def unharmed(self) -> None:
+        """Raises AssertionError when somebody else is served worse than before the attack."""
+        await self.serves_others()
+        await self.gave_everything_back()
+        assert self.complaints() == []
+
+    async def serves_others(self) -> None:
+        """One device pushes, another pulls it."""
+        number = next(self._checks)
+        source = f"127.200.{number >> 8}.{number & 255}"
+        group = bytes([number % GROUPS]) * 32
+        with trio.fail_after(PATIENCE_SECONDS):
+            async with self.client("anna", source) as anna:
+                await anna.hello(group)
+                cursor = (await anna.push(number, b"%d" % number)).cursor
+            assert cursor == self._cursors.get(group, 0) + 1
+            self._cursors[group] = cursor
+            async with self.client("bert", source) as bert:
+                await bert.hello(group)
+                page = await bert.pull(cursor - 1)
+                assert [(blob.cursor, blob.payload) for blob in page.blobs] == [(cursor, b"%d" % number)]
+
+    async def gave_everything_back(self) -> None:
+        """Memory and handles are within a tenth of what they were, or will be soon."""
+        with trio.move_on_after(SETTLE_SECONDS):
+            while not self._is_back():  # noqa: ASYNC110 - another process has no event for it
+                await trio.sleep(0.1)
+        assert self._is_back(), f"{self.measured()} bytes and handles, before the attacks {self.baseline}"
+
+    def _is_back(self) -> bool:
+        return all(now <= before * SLACK for now, before in zip(self.measured(), self.baseline, strict=True))
+
+    def measured(self) -> tuple[int, int]:
+        """Bytes of resident memory, open handles."""
+        process = Path("/proc") / str(self.process.pid)
+        pages = int((process / "statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE"), len(list((process / "fd").iterdir()))
+
+    def complaints(self) -> list[dict[str, object]]:
+        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [line for line in lines if line["level"] in ("warning", "error")]
