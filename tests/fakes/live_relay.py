@@ -2,6 +2,7 @@
 
 with LiveRelay.started(folder) as relay:         `ferryman relay` with the limits that it has by default
     stream = await relay.stream("127.66.0.1")    a raw socket from an address of one's own
+    async with relay.raw("mallory") as mallory   the same, upgraded, as a device that holds every byte in its hands
     async with relay.client("anna", ...)         a well-behaved device
     await relay.unharmed()                       others push and pull, memory and handles are back, nothing in the log
 
@@ -22,6 +23,7 @@ from pathlib import Path
 import trio
 
 from ferryman.supervisors.relay_config import LimitsConfig
+from tests.fakes.raw_wire import RawDevice
 from tests.fakes.relay_process import PATIENCE_SECONDS, write_config
 from tests.fakes.wire_client import WireClient, connect_over, device
 
@@ -45,6 +47,7 @@ class LiveRelay:
         self.key = str(listening["key"])
         self._log = log
         self._checks = itertools.count(1)
+        self._strangers = itertools.count(1)
         self._cursors: dict[bytes, int] = {}
         self.baseline = (0, 0)
 
@@ -77,6 +80,17 @@ class LiveRelay:
     async def client(self, name: str, source: str = "127.0.0.1") -> AsyncIterator[WireClient]:
         async with connect_over(await self.stream(source), device(name), os.urandom(32)) as client:
             yield client
+
+    @asynccontextmanager
+    async def raw(self, name: str, source: str | None = None) -> AsyncIterator[RawDevice]:
+        """Upgraded, from an address that nobody else has, unless the test says which."""
+        async with await self.stream(source or self.address()) as stream:
+            yield await RawDevice.upgraded(stream, device(name))
+
+    def address(self) -> str:
+        """One that was not used before: each attack begins with full rates."""
+        number = next(self._strangers)
+        return f"127.66.{number >> 8}.{number & 255}"
 
     async def idle(self, count: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold so many connections that say nothing after their handshake, ten a source, until cancelled."""

@@ -2,14 +2,22 @@
 
 GET, UPGRADE       an HTTP head without its end, a whole WebSocket upgrade
 ws(opcode, ...)    one WebSocket frame; each of its parts can be made to lie
-read_ws(stream)    the next frame that the relay sends
+Reader             frames out of a stream
+RawDevice          a device that holds all of it in its hands: upgrade, Noise, WebSocket frames
 """
 
 from __future__ import annotations
 
+import os
 import struct
+from dataclasses import dataclass, field
 
 import trio
+
+from ferryman.protocol.crypto.keys import DeviceKeys
+from ferryman.protocol.crypto.noise import AwaitingReply, NoiseSession, initiate
+from ferryman.protocol.relay.envelope import decode_frame, encode_frame
+from ferryman.protocol.relay.messages import VERSION, Error, Hello, Message, Welcome
 
 GET = b"GET / HTTP/1.1\r\nHost: relay\r\n"
 UPGRADE = (
@@ -75,3 +83,85 @@ class Reader:
         elif length == 127:
             (length,) = struct.unpack(">Q", await self.exactly(8))
         return first & 0x0F, await self.exactly(length)
+
+
+@dataclass
+class RawDevice:
+    """One connection of a device. `said`: every WebSocket frame that it has sent."""
+
+    stream: trio.abc.Stream
+    keys: DeviceKeys
+    reader: Reader
+    ephemeral: bytes = field(default_factory=lambda: os.urandom(32))
+    said: list[bytes] = field(default_factory=list)
+    noise: NoiseSession | None = None
+    group_id: bytes = bytes(32)
+
+    @classmethod
+    async def upgraded(cls, stream: trio.abc.Stream, keys: DeviceKeys) -> RawDevice:
+        await stream.send_all(UPGRADE)
+        reader = Reader(stream)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += await reader.exactly(1)
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        return cls(stream, keys, reader)
+
+    async def send(self, data: bytes) -> None:
+        """Any bytes, remembered."""
+        self.said.append(data)
+        await self.stream.send_all(data)
+
+    async def first(self) -> tuple[AwaitingReply, bytes]:
+        """Sends message 1; returns message 2 beside what reads it."""
+        awaiting, message1 = initiate(self.keys.noise_private, self.ephemeral)
+        await self.send(ws(BINARY, message1))
+        return awaiting, (await self.reader.frame())[1]
+
+    async def secured(self) -> RawDevice:
+        awaiting, message2 = await self.first()
+        self.noise, message3 = awaiting.read_reply(message2).finish()
+        await self.send(ws(BINARY, message3))
+        return self
+
+    async def welcomed(self, group_id: bytes) -> RawDevice:
+        await self.secured()
+        self.group_id = group_id
+        await self.say(Hello(VERSION, "raw", group_id, 0))
+        assert isinstance(await self.hear(), Welcome)
+        return self
+
+    def sealed(self, message: Message, **around: bytes) -> bytes:
+        """A message as it goes into a WebSocket frame."""
+        return self.seal(self.plain(message, **around))
+
+    def plain(self, message: Message, **around: bytes) -> bytes:
+        whose = {"sender_id": self.keys.device_id, "group_id": self.group_id, **around}
+        return encode_frame(message, timestamp=0, nonce=bytes(24), **whose)
+
+    def seal(self, plain: bytes) -> bytes:
+        assert self.noise is not None
+        return self.noise.seal_frame(plain)
+
+    async def say(self, message: Message, **around: bytes) -> None:
+        await self.send(ws(BINARY, self.sealed(message, **around)))
+
+    async def hear(self) -> Message:
+        assert self.noise is not None
+        opcode, sealed = await self.reader.frame()
+        assert opcode == BINARY, (opcode, sealed)
+        return decode_frame(self.noise.open_frame(sealed), from_client=False).message
+
+    async def ended(self) -> tuple[int, int]:
+        """(code of the last ERROR, close code); 0 where there was no ERROR."""
+        error = 0
+        try:
+            while True:
+                opcode, payload = await self.reader.frame()
+                if opcode == CLOSE:
+                    return error, struct.unpack(">H", payload[:2])[0]
+                if opcode == BINARY and self.noise is not None:
+                    message = decode_frame(self.noise.open_frame(payload), from_client=False).message
+                    error = message.code if isinstance(message, Error) else error
+        except (EOFError, trio.BrokenResourceError):
+            return error, 1006
