@@ -27,6 +27,7 @@ REFUSED = {
         HEALTH * 98 + UPGRADE.replace(b"GET / ", b"GET /x "),
         [200] * 98 + [404],
     ),
+    "an upgrade with a control character": (UPGRADE.replace(b"Host: relay", b"Host: re\x16lay"), [400]),
     "two lengths": (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", [400]),
     "a length below nothing": (POST + b"Content-Length: -1\r\n\r\n", [400]),
     "a length of a thousand digits": (POST + b"Content-Length: " + b"9" * 1000 + b"\r\n\r\n", [400]),

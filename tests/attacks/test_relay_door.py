@@ -32,6 +32,7 @@ ANSWERED = {  # bytes of a stranger -> the first line that he gets
     "an upgrade by POST": (UPGRADE.replace(b"GET / ", b"POST / "), 411),
     "an upgrade with a body": (UPGRADE[:-2] + b"Content-Length: 1\r\n\r\nx", 400),
     "an upgrade of an old version": (UPGRADE.replace(b": 13", b": 8"), 400),
+    "an upgrade that only h11 can read": (UPGRADE.replace(b"Host: relay", b"Host: re\x16lay"), 400),
     "an upgrade without a key": (UPGRADE.replace(b"Sec-WebSocket-Key", b"X"), 400),
     "no upgrade": (GET + b"\r\n", 426),
     "a path with odd characters": (b"GET /%00%ff/../etc HTTP/1.1\r\nHost: relay\r\n\r\n", 404),

@@ -14,10 +14,11 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
@@ -33,7 +34,8 @@ WARM_UP_CONNECTIONS = (
     990  # memory that a process has once needed it seldom gives back: what counts is that it needs no more
 )
 SLACK = 1.10  # of the memory and the handles that it had before
-LIMITS = LimitsConfig().model_dump()
+MAX_INVITES = 40
+LIMITS = LimitsConfig(max_invites=MAX_INVITES).model_dump()  # as a stranger meets them, but one that would take long
 
 
 def can_be_many_sources() -> bool:
@@ -41,8 +43,11 @@ def can_be_many_sources() -> bool:
 
 
 class LiveRelay:
-    def __init__(self, process: subprocess.Popen[bytes], listening: dict[str, object], log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], listening: dict[str, object], log: Path, trusted: ssl.SSLContext | None
+    ) -> None:
         self.process = process
+        self._trusted = trusted
         self.port = int(str(listening["port"]))
         self.key = str(listening["key"])
         self._log = log
@@ -53,7 +58,10 @@ class LiveRelay:
 
     @classmethod
     @contextmanager
-    def started(cls, folder: Path, **tables: dict[str, object]) -> Iterator[LiveRelay]:
+    def started(
+        cls, folder: Path, *, trusted: ssl.SSLContext | None = None, **tables: dict[str, object]
+    ) -> Iterator[LiveRelay]:
+        """`trusted`: what its own clients trust, where it speaks TLS."""
         limits = {**LIMITS, **tables.pop("limits", {})}
         config = write_config(folder, limits=limits, **tables)
         log = config.with_suffix(".log")
@@ -64,7 +72,7 @@ class LiveRelay:
         assert process.stdout is not None
         with process.stdin, process.stdout:
             try:
-                yield cls(process, json.loads(process.stdout.readline()), log)
+                yield cls(process, json.loads(process.stdout.readline()), log, trusted)
             finally:
                 process.kill()
                 process.wait(PATIENCE_SECONDS)
@@ -78,13 +86,20 @@ class LiveRelay:
 
     @asynccontextmanager
     async def client(self, name: str, source: str = "127.0.0.1") -> AsyncIterator[WireClient]:
-        async with connect_over(await self.stream(source), device(name), os.urandom(32)) as client:
+        stream = self.dressed(await self.stream(source))
+        async with connect_over(stream, device(name), os.urandom(32)) as client:
             yield client
+
+    def dressed(self, stream: trio.SocketStream) -> trio.abc.Stream:
+        """In TLS, where the relay speaks it."""
+        if self._trusted is None:
+            return stream
+        return trio.SSLStream(stream, self._trusted, server_hostname="localhost", https_compatible=True)
 
     @asynccontextmanager
     async def raw(self, name: str, source: str | None = None) -> AsyncIterator[RawDevice]:
         """Upgraded, from an address that nobody else has, unless the test says which."""
-        async with await self.stream(source or self.address()) as stream:
+        async with self.dressed(await self.stream(source or self.address())) as stream:
             yield await RawDevice.upgraded(stream, device(name))
 
     def address(self) -> str:
@@ -92,27 +107,27 @@ class LiveRelay:
         number = next(self._strangers)
         return f"127.66.{number >> 8}.{number & 255}"
 
-    async def idle(self, count: int, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold so many connections that say nothing after their handshake, ten a source, until cancelled."""
-        async with trio.open_nursery() as nursery:
+    @asynccontextmanager
+    async def idle(self, count: int) -> AsyncIterator[None]:
+        """Hold so many connections that say nothing after their handshake, ten a source."""
+        async with AsyncExitStack() as held:
             for number in range(count):
                 place = number // 10
                 source = f"127.100.{place >> 8}.{place & 255}"
-                await nursery.start(self._stay, f"idle {number}", source)
-            task_status.started()
+                await (await held.enter_async_context(self.raw(f"idle {number}", source))).secured()
+            yield
 
-    async def _stay(self, name: str, source: str, *, task_status: trio.TaskStatus[None]) -> None:
-        async with self.client(name, source):
-            task_status.started()
-            await trio.sleep_forever()
-
-    async def warm_up(self) -> None:
+    async def warm_up(self, connections: int = WARM_UP_CONNECTIONS) -> None:
         """Load once all that a relay loads at need, then note what it holds."""
         for _ in range(2 * GROUPS):
             await self.serves_others()
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self.idle, WARM_UP_CONNECTIONS)
-            nursery.cancel_scope.cancel()
+        async with self.client("large", self.address()) as client:
+            await client.hello(b"large".ljust(32, b"."))
+            for number in range(8):
+                await client.push(number, bytes(1_000_000))
+            await client.pull(0)
+        async with self.idle(connections):
+            pass
         await trio.sleep(2)
         self.baseline = self.measured()
 

@@ -46,7 +46,7 @@ def heads_in(pieces: list[bytes]) -> list[object]:
                     return [*found, heard]
                 case Request():
                     found.append(heard)
-                    reader.answer(Response(HTTPStatus.OK, b"{}"))
+                    reader.answer(Response(HTTPStatus.BAD_REQUEST, b"{}"))
                     if not reader.again():
                         return found
                 case None:
