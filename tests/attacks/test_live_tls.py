@@ -28,7 +28,7 @@ def tls_target(tmp_path_factory):
 @pytest.fixture
 async def relay(tls_target):
     if tls_target.baseline == (0, 0):
-        await tls_target.warm_up(connections=100)
+        await tls_target.warm_up()
     yield tls_target
     await tls_target.unharmed()
 
