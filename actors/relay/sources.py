@@ -5,7 +5,7 @@
 | not a proxy        | whatever it says                | the peer                                |
 | a trusted proxy    | a, b:port, [c]:port             | the last of them that is no such proxy  |
 | a trusted proxy    | only such proxies, or no header | the peer: it speaks for itself          |
-| a trusted proxy    | what cannot be read             | nobody known, behind the peer           |
+| a trusted proxy    | what cannot be read, loopback   | nobody known, behind the peer           |
 | a trusted proxy    | none, but Forwarded (RFC 7239)  | nobody known, behind the peer           |
 
 Those whom nobody knows share one source a proxy, and an address that is in no network: not in `server.metrics_allow`.
@@ -59,8 +59,8 @@ def client_of(peer: str, headers: Headers, proxies: tuple[SourceNetwork, ...]) -
         address = address_of(without_port(entry.strip()))
         if address is None:
             return unknown_behind(peer)
-        if not is_within(str(address), proxies):
-            return str(address)
+        if not is_within(str(address), proxies):  # a loopback address means another machine, or another's word
+            return unknown_behind(peer) if address.is_loopback else str(address)
     return peer
 
 

@@ -85,6 +85,25 @@ async def test_one_address_that_opens_a_thousand_sockets_gets_as_many_as_it_may_
         assert left <= LIMITS["connections_per_ip"] + 16
 
 
+async def test_requests_without_an_end_slow_others_down_and_keep_nobody_out(relay):
+    source, health = relay.address(), GET.replace(b"GET /", b"GET /health") + b"\r\n"
+
+    async def flood():
+        while True:
+            async with await relay.stream(source) as stream:
+                with contextlib.suppress(trio.BrokenResourceError):
+                    await stream.send_all(health * 100)
+                    while await stream.receive_some(65_536):
+                        pass
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(LIMITS["connections_per_ip"] + 16):
+            nursery.start_soon(flood)
+        for _ in range(3):
+            await relay.serves_others()
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_storm_of_connections_that_vanish_at_every_stage(relay):
     """Hundreds of them in seconds, half of them reset, from many addresses and from one."""
     one = relay.address()

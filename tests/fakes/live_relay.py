@@ -28,11 +28,9 @@ from tests.fakes.raw_wire import RawDevice
 from tests.fakes.relay_process import PATIENCE_SECONDS, write_config
 from tests.fakes.wire_client import WireClient, connect_over, device
 
-GROUPS = 16  # those who check share a few groups: each group in memory is memory
+GROUPS = 8  # those who check share a few groups: each group in memory is memory
 SETTLE_SECONDS = 10.0
-WARM_UP_CONNECTIONS = (
-    990  # memory that a process has once needed it seldom gives back: what counts is that it needs no more
-)
+WARM_UP_CONNECTIONS = 100  # memory that a process once needed it seldom gives back: it may not need more
 SLACK = 1.10  # of the memory that it had before
 MAX_INVITES = 40
 LIMITS = LimitsConfig(max_invites=MAX_INVITES).model_dump()  # as a stranger meets them, but one that would take long
