@@ -10,7 +10,7 @@ from trio_websocket import ConnectionClosed
 
 from ferryman.actors.real_ports import FileDisk, make_real_ports
 from ferryman.protocol.errors import BadInput
-from ferryman.protocol.relay.messages import Error, Push
+from ferryman.protocol.relay.messages import Error, Pull, Push
 from ferryman.supervisors.relay import open_relay
 from tests.fakes.raw_wire import UPGRADE
 from tests.fakes.relay_world import from_source, memory_relay, real_relay, relay_config
@@ -75,6 +75,23 @@ async def test_errors_of_a_client_count_as_messages(autojump_clock):
         await trio.sleep(1.5)
         await mallory.send(Push(blob_id(1), b"", 0))
         assert (await mallory.receive(Error)).message == "too much from this address"
+
+
+async def test_asking_for_the_same_page_again_and_again_ends(autojump_clock):
+    """A PULL that follows has_more is free; what it carries is not: one page may be four megabytes."""
+    async with memory_relay(limits={"egress_bytes_per_minute": 1_000_000}) as world, world.client("mallory") as mallory:
+        await mallory.hello(GROUP)
+        for number in range(2):
+            await mallory.push(number, bytes(100_000))
+        for _ in range(15):
+            assert (await mallory.pull(0, 1)).has_more
+        await trio.sleep(1.5)
+        await mallory.send(Pull(0, 1, False))
+        error = await mallory.receive(Error)
+        assert error.code == 2000
+        assert (await mallory.push(3, b"others are not concerned")).cursor == 3
+        await trio.sleep(error.retry_after_ms / 1000 + 1)  # the answers since then were sent, too
+        assert len((await mallory.pull(0, 1)).blobs) == 1
 
 
 async def test_revoking_is_counted_with_fetching(autojump_clock):
