@@ -123,7 +123,9 @@ class SyncClient:
                 if self._line.relay_url not in (None, relay_url):
                     self.feed(happenings.End())
                     self.feed(happenings.Begin())
-            case Reconnect():
+            case Reconnect(anew):
+                if anew:
+                    self.feed(happenings.End())
                 self.feed(happenings.Begin())
             case Leave():
                 self.feed(happenings.End())

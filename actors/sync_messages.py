@@ -77,7 +77,9 @@ class UseRelay:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Try now, whatever the backoff says."""
+    """Try now, whatever the backoff says. anew: also where there is a connection."""
+
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)

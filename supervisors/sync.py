@@ -32,7 +32,7 @@ from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT
 from ferryman.protocol.sync import outbox as out
 from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
-from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled
+from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
 from ferryman.protocol.sync.inbox import Take
 from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
 from ferryman.supervisors.blobs import Blob, BlobStream, Invite, OutboxStatus, PullResult, PushResult
@@ -41,6 +41,7 @@ from ferryman.supervisors.invites import InviteDesk
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
+KEY_BYTES = 32
 START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
 REFUSALS: dict[str, type[AppError]] = {
     out.BLOB_TOO_LARGE: BlobTooLarge,
@@ -128,7 +129,8 @@ class Sync:
     async def push(self, data: bytes, timeout: float = 30.0) -> PushResult:
         """Queue it and wait until the relay has it on disk. timeout: seconds.
 
-        Raises as `enqueue`; Pending(blob_id) when there is no connection or no answer in time: it goes out later.
+        Raises as `enqueue`; Pending(blob_id) at once without a connection, or when it is lost meanwhile, or when there
+        is no answer in time: it goes out later.
         Raises RelayRefused when the relay will never take it."""
         harbour = self._harbour
         blob_id = harbour.ports.ids.new_id()
@@ -198,12 +200,26 @@ class Sync:
     async def reconnect(self) -> None:
         """Try now, whatever the backoff says, also after another connection of this device took over."""
         await self._member()
+        await self._redial()
+
+    async def trust_relay(self, relay_key: bytes) -> None:
+        """Accept this key from now on, and no other. relay_key: 32 bytes, as the relay's operator told it.
+
+        A connection to another key ends; the next try begins at once. Raises NotEnabled, BadInput."""
+        if len(relay_key) != KEY_BYTES:
+            raise BadInput(f"a relay's key has {KEY_BYTES} bytes, this one {len(relay_key)}")
+        member = await self._member()
+        if member.relay_key != relay_key:
+            await self._do(GROUP, Trust(bytes(relay_key)))
+            await self._redial(anew=True)
+
+    # --- inside
+
+    async def _redial(self, *, anew: bool = False) -> None:
         await self._client_started()
         client = self._harbour.board.client
         if client is not None:
-            await self._ref(client).send(Reconnect())
-
-    # --- inside
+            await self._ref(client).send(Reconnect(anew))
 
     def _relay_url(self, given: str | None) -> str:
         url = given or self._harbour.config.sync.relay_url

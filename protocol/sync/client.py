@@ -256,6 +256,8 @@ def lost(session: Session, how: Lost, attempt: int) -> Step:
     after, effects = disconnected(session, how.reason)
     if how.notable:
         effects = (Tell(events.Error(0, how.reason)), *effects)
+    if how.other_key is not None:
+        effects = (Tell(events.RelayKeyChanged(how.other_key)), *effects)
     if how.close_code == CloseCode.REPLACED:
         return replace(after, phase=Offline("another connection of this device took over")), effects
     if not session.rules.auto_reconnect:

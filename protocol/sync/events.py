@@ -8,6 +8,7 @@
 | BlobPushed         | the relay has our blob on disk, and our outbox knows it                                  |
 | BlobRejected       | the relay will never take this blob of ours; the outbox has set it aside                 |
 | Error              | a refusal of the relay, or something that needs a person                                 |
+| RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
 | ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
 | HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
@@ -90,6 +91,13 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayKeyChanged:
+    """relay_key: what it shows now, 32 bytes; `trust_relay` accepts it, if its operator confirms it."""
+
+    relay_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     status: ConnectionStatus
 
@@ -130,6 +138,7 @@ SyncEvent: TypeAlias = (
     | BlobPushed
     | BlobRejected
     | Error
+    | RelayKeyChanged
     | StatusChanged
     | ResyncRequired
     | HistoryGap

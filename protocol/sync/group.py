@@ -73,7 +73,14 @@ class ConfirmIntroduced(Command[None]):
     group_id: bytes
 
 
-GroupCommand: TypeAlias = JoinGroup | SetEnabled | Pin | ConfirmIntroduced
+@dataclass(frozen=True, slots=True)
+class Trust(Command[None]):
+    """A person accepts this key in the place of the pinned one (wire §7)."""
+
+    relay_key: bytes
+
+
+GroupCommand: TypeAlias = JoinGroup | SetEnabled | Pin | Trust | ConfirmIntroduced
 
 
 @recorded("group.joined/1")
@@ -149,6 +156,10 @@ class Group:
                 if member is None or member.group_id != group_id or member.relay_key is not None:
                     return Decision()
                 return Decision((RelayChanged(member.relay_url, relay_key),))
+            case Trust(relay_key):
+                if member is None:
+                    return Refused(NOT_A_MEMBER, "this device belongs to no group yet")
+                return Decision((RelayChanged(member.relay_url, relay_key),) if member.relay_key != relay_key else ())
             case ConfirmIntroduced(group_id):
                 if member is None or member.group_id != group_id or member.introduced:
                     return Decision()

@@ -37,11 +37,15 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """close_code: the WebSocket's, 0 when it did not get so far. notable: the host hears of it as an Error."""
+    """close_code: the WebSocket's, 0 when it did not get so far. notable: the host hears of it as an Error.
+
+    other_key: the relay's key, where it is not the pinned one.
+    """
 
     reason: str
     close_code: int = 0
     notable: bool = False
+    other_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

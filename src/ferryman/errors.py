@@ -23,6 +23,7 @@ from ferryman.protocol.sync.errors import (
     OutboxFull,
     Pending,
     RelayRefused,
+    RelayUntrusted,
 )
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "Pending",
     "RecoveryFailed",
     "RelayRefused",
+    "RelayUntrusted",
     "Superseded",
     "TooManyRestarts",
 ]
