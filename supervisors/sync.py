@@ -23,7 +23,7 @@ from ferryman.actors.core.ref import Pending as Taking
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import Subscription
 from ferryman.actors.recorder import AGAIN_SECONDS, insist, look
-from ferryman.actors.sync_messages import Handed, NextBlob, PullBlobs, Reconnect, TakeBlob
+from ferryman.actors.sync_messages import Handed, NextBlobs, PullBlobs, Reconnect, TakeBlobs, Tray
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.ledger.codec import Secret
@@ -33,9 +33,9 @@ from ferryman.protocol.sync import outbox as out
 from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
 from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
-from ferryman.protocol.sync.inbox import Take
+from ferryman.protocol.sync.inbox import Take, strands
 from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
-from ferryman.supervisors.blobs import Blob, BlobStream, Invite, OutboxStatus, PullResult, PushResult
+from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult, show
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invites import InviteDesk
 
@@ -166,13 +166,13 @@ class Sync:
             page = await self._ref(client).ask(PullBlobs(after_cursor, limit, own))
         except (ActorCrashed, ActorStopped, NoSuchActor) as error:
             raise Offline("the sync client was restarted meanwhile: try again", retryable=True) from error
-        blobs = tuple(self._blob(handed) for handed in page.blobs)
+        blobs = tuple(show(handed, self._take) for handed in page.blobs)
         return PullResult(blobs, page.has_more, page.max_cursor)
 
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
         self._readers += 1
-        return BlobStream(self._next_blob, self._begin_take, self._readers)
+        return BlobStream(self._next_blobs, self._begin_take, self._take, self._readers)
 
     # --- how it stands
 
@@ -259,19 +259,7 @@ class Sync:
             return
         await self._harbour.start_client(state.member)
 
-    def _blob(self, handed: Handed) -> Blob:
-        return Blob(
-            handed.blob_id,
-            handed.cursor,
-            handed.sender,
-            handed.content,
-            handed.timestamp,
-            handed,
-            self._harbour.ports.ids.new_id(),
-            self._take,
-        )
-
-    async def _next_blob(self, reader: int) -> Blob:
+    async def _next_blobs(self, reader: int) -> tuple[Handed, ...]:
         board = self._harbour.board
         while True:
             client = board.client
@@ -281,28 +269,30 @@ class Sync:
                 await board.changed.wait()
                 continue
             try:
-                return self._blob(await self._ref(client).ask(NextBlob(reader)))
+                return await self._ref(client).ask(NextBlobs(reader))
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
 
-    async def _begin_take(self, blob: Blob) -> Taking[None] | None:
+    async def _begin_take(self, tray: Tray) -> Taking[None] | None:
         """Put it in line with the client; None when there is none."""
-        client, handed = self._harbour.board.client, blob.handed
+        client = self._harbour.board.client
         if client is None:
             return None
-        take = TakeBlob(blob.command_id, handed.cursor, handed.era, handed.link)
         try:
-            return await self._ref(client).post(take)
+            return await self._ref(client).post(TakeBlobs(self._harbour.ports.ids.new_id(), tray))
         except NoSuchActor:
             return None
 
-    async def _take(self, handed: Handed, command_id: bytes) -> None:
-        """Through the client, which knows what lies before it; without one the inbox notes this blob alone."""
+    async def _take(self, blobs: list[Handed]) -> None:
+        """Through the client, which knows what lies before them; without one the inbox notes these alone."""
+        command_id = self._harbour.ports.ids.new_id()
         while (client := self._harbour.board.client) is not None:
             try:
-                return await self._ref(client).ask(TakeBlob(command_id, handed.cursor, handed.era, handed.link))
+                return await self._ref(client).ask(TakeBlobs(command_id, Tray(blobs)))
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
         member = await self._member()
-        await self._do(INBOX, Take(member.group_id, handed.era.incarnation, handed.cursor, handed.link), command_id)
+        cursors = tuple(blob.cursor for blob in blobs)
+        links = (blob.link for blob in blobs if blob.link is not None)
+        await self._do(INBOX, Take(member.group_id, blobs[0].run, cursors, tuple(strands(links))), command_id)
         return None

@@ -7,14 +7,18 @@
 
 | command  | what it records                                                                              |
 |----------|----------------------------------------------------------------------------------------------|
-| Take     | the host stored one blob; its place in its sender's chain (wire §6) is seen from now on        |
+| Take     | the host stored blobs; their places in their senders' chains (wire §6) are seen from now on    |
 | Advance  | up to `through` there is nothing left that the host has still to take                         |
-| Restart  | the relay counts anew (another incarnation): from cursor 0 again, the chains stay as they are |
+| Restart  | the relay counts anew: from cursor 0 again, in another run; the chains stay as they are       |
+|          | the same run: the relay names what it had not named                                           |
+
+A run is one life of the relay's cursors, counted here; its name on the wire, the incarnation, a relay may keep to
+itself, or tell late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -25,6 +29,8 @@ from ferryman.protocol.sync.chain import ChainView, receive
 
 MAX_ABOVE = 10_000
 """Cursors taken behind a hole. The lowest are forgotten beyond that: those blobs would be given again, not lost."""
+
+HASH_BYTES = 16
 
 ChainKey: TypeAlias = tuple[bytes, bytes]  # (sender, chain_id)
 
@@ -37,6 +43,7 @@ class Position:
     through: int = 0
     above: tuple[int, ...] = ()
     chains: Mapping[ChainKey, ChainView] = field(default_factory=dict[ChainKey, ChainView])
+    run: int = 0
 
 
 @recorded("inbox.state/1")
@@ -58,16 +65,55 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Take(Command[int]):
-    """Reply: `through` afterwards. through: as far as the client knows, with this blob taken, that no hole is left.
+class Strand:
+    """Blobs that follow each other in one chain. hashes: of each, 16 bytes, one after the other."""
 
-    cursor: 0 for one of an earlier run of cursors that had the same name, or none.
-    """
+    sender: bytes
+    first: Chain
+    hashes: bytes
+
+    def links(self) -> Iterator[Link]:
+        chain = self.first
+        for at in range(0, len(self.hashes), HASH_BYTES):
+            sealed_hash = self.hashes[at : at + HASH_BYTES]
+            yield Link(self.sender, chain, sealed_hash)
+            chain = Chain(chain.chain_id, chain.seq + 1, sealed_hash)
+
+
+def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
+    """The same places, with what follows from the one before left out."""
+    found: list[Strand] = []
+    hashes: list[bytes] = []
+    first: Link | None = None
+    last: Link | None = None
+    for link in links:
+        if first is not None and last is not None:
+            here, there = link.chain, last.chain
+            if (
+                here.seq == there.seq + 1
+                and here.prev == last.sealed_hash
+                and here.chain_id == there.chain_id
+                and link.sender == last.sender
+            ):
+                hashes.append(link.sealed_hash)
+                last = link
+                continue
+            found.append(Strand(first.sender, first.chain, b"".join(hashes)))
+        first = last = link
+        hashes = [link.sealed_hash]
+    if first is not None:
+        found.append(Strand(first.sender, first.chain, b"".join(hashes)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Take(Command[int]):
+    """Reply: `through` afterwards. through: as far as the client knows, with these taken, that no hole is left."""
 
     group_id: bytes
-    incarnation: bytes
-    cursor: int
-    link: Link | None
+    run: int
+    cursors: tuple[int, ...]
+    strands: tuple[Strand, ...]
     through: int = 0
 
 
@@ -76,17 +122,17 @@ class Advance(Command[int]):
     """Reply: `through` afterwards."""
 
     group_id: bytes
-    incarnation: bytes
+    run: int
     through: int
 
 
 @dataclass(frozen=True, slots=True)
 class Restart(Command[int]):
-    """Reply: `through` afterwards. through: 0, or where it stays when the relay only names what it had not named."""
+    """Reply: `through` afterwards."""
 
     group_id: bytes
+    run: int
     incarnation: bytes
-    through: int = 0
 
 
 InboxCommand: TypeAlias = Take | Advance | Restart
@@ -95,12 +141,30 @@ InboxCommand: TypeAlias = Take | Advance | Restart
 @recorded("inbox.blob_taken/1")
 @dataclass(frozen=True, slots=True)
 class BlobTaken:
-    """cursor: 0 when it was of an earlier incarnation: then only the chain moves."""
+    """As it was recorded when blobs were taken one by one."""
 
     group_id: bytes
     cursor: int
     link: Link | None
     through: int
+
+
+@recorded("inbox.blobs_taken/1")
+@dataclass(frozen=True, slots=True)
+class BlobsTaken:
+    """cursors: those above `through`; none when they are of an earlier run: then only the chains move."""
+
+    group_id: bytes
+    cursors: tuple[int, ...]
+    strands: tuple[Strand, ...]
+    through: int
+
+
+@recorded("inbox.run_named/1")
+@dataclass(frozen=True, slots=True)
+class RunNamed:
+    group_id: bytes
+    incarnation: bytes
 
 
 @recorded("inbox.cursor_advanced/1")
@@ -116,9 +180,10 @@ class CursorsRestarted:
     group_id: bytes
     incarnation: bytes
     through: int
+    run: int = 0
 
 
-InboxEvent: TypeAlias = BlobTaken | CursorAdvanced | CursorsRestarted
+InboxEvent: TypeAlias = BlobTaken | BlobsTaken | CursorAdvanced | CursorsRestarted | RunNamed
 
 
 class Inbox:
@@ -130,37 +195,44 @@ class Inbox:
     def decide(self, state: InboxState, command: InboxCommand) -> Decision[InboxEvent]:
         position = state.positions.get(command.group_id, START)
         match command:
-            case Take(group_id, incarnation, cursor, link) if not cursor or incarnation != position.incarnation:
-                if link is None:
-                    return Decision(reply=position.through)
-                return Decision((BlobTaken(group_id, 0, link, position.through),), reply=position.through)
-            case Take(group_id, _, cursor, link, through):
+            case Take(group_id, run, _, places) if run != position.run:
+                taken = (BlobsTaken(group_id, (), places, position.through),) if places else ()
+                return Decision(taken, reply=position.through)
+            case Take(group_id, _, cursors, places, through):
                 through = max(through, position.through)
-                if cursor <= position.through or cursor in position.above:
-                    if through == position.through:
-                        return Decision(reply=through)
-                    return Decision((CursorAdvanced(group_id, through),), reply=through)
-                return Decision((BlobTaken(group_id, cursor, link, through),), reply=through)
-            case Advance(group_id, incarnation, through):
-                if incarnation != position.incarnation or through <= position.through:
+                fresh = [each for each in cursors if each > position.through and each not in position.above]
+                if not fresh:
+                    advanced = (CursorAdvanced(group_id, through),) if through > position.through else ()
+                    return Decision(advanced, reply=through)
+                above = tuple(each for each in fresh if each > through)
+                return Decision((BlobsTaken(group_id, above, places, through),), reply=through)
+            case Advance(group_id, run, through):
+                if run != position.run or through <= position.through:
                     return Decision(reply=position.through)
                 return Decision((CursorAdvanced(group_id, through),), reply=through)
-            case Restart(group_id, incarnation, through):
-                if incarnation == position.incarnation and through >= position.through and not position.above:
-                    return Decision(reply=position.through)
-                return Decision((CursorsRestarted(group_id, incarnation, through),), reply=through)
+            case Restart(group_id, run, incarnation) if run == position.run:
+                named = (RunNamed(group_id, incarnation),) if incarnation != position.incarnation else ()
+                return Decision(named, reply=position.through)
+            case Restart(group_id, run, incarnation):
+                return Decision((CursorsRestarted(group_id, incarnation, 0, run),), reply=0)
 
     def evolve(self, state: InboxState, event: InboxEvent) -> InboxState:
         position = state.positions.get(event.group_id, START)
         match event:
             case BlobTaken(_, cursor, link, through):
-                above = insert(position.above, cursor) if cursor > through else position.above
-                position = replace(position, chains=seen(position.chains, link))
+                above = insert(position.above, (cursor,)) if cursor > through else position.above
+                position = replace(position, chains=seen(position.chains, () if link is None else (link,)))
                 position = settle(position, through, above)
+            case BlobsTaken(_, cursors, places, through):
+                links = (link for strand in places for link in strand.links())
+                position = replace(position, chains=seen(position.chains, links))
+                position = settle(position, through, insert(position.above, cursors) if cursors else position.above)
+            case RunNamed(_, incarnation):
+                position = replace(position, incarnation=incarnation)
             case CursorAdvanced(_, through):
                 position = settle(position, through, position.above)
-            case CursorsRestarted(_, incarnation, through):
-                position = replace(position, incarnation=incarnation, through=through, above=())
+            case CursorsRestarted(_, incarnation, through, run):
+                position = replace(position, incarnation=incarnation, through=through, above=(), run=run)
         return InboxState({**state.positions, event.group_id: position})
 
     def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:  # noqa: ARG002 - the machine's form
@@ -168,17 +240,18 @@ class Inbox:
         return {}
 
 
-def insert(above: tuple[int, ...], cursor: int) -> tuple[int, ...]:
-    return tuple(sorted((*above, cursor))[-MAX_ABOVE:])
+def insert(above: tuple[int, ...], cursors: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted((*above, *cursors))[-MAX_ABOVE:])
 
 
 def settle(position: Position, through: int, above: tuple[int, ...]) -> Position:
     return replace(position, through=through, above=tuple(cursor for cursor in above if cursor > through))
 
 
-def seen(chains: Mapping[ChainKey, ChainView], link: Link | None) -> Mapping[ChainKey, ChainView]:
-    if link is None:
-        return chains
-    key = (link.sender, link.chain.chain_id)
-    view, _ = receive(chains.get(key), link.chain, link.sealed_hash)
-    return {**chains, key: view}
+def seen(chains: Mapping[ChainKey, ChainView], links: Iterable[Link]) -> Mapping[ChainKey, ChainView]:
+    """The chains with these places seen."""
+    after = dict(chains)
+    for link in links:
+        key = (link.sender, link.chain.chain_id)
+        after[key], _ = receive(after.get(key), link.chain, link.sealed_hash)
+    return after

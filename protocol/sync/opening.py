@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ferryman.protocol.crypto.keys import GroupKeys
 from ferryman.protocol.crypto.sealing import UndecryptableBlob, blob_hash, open_blob
@@ -25,16 +25,14 @@ from ferryman.protocol.sync.inbox import ChainKey, Link
 TALLY_SECONDS = 60.0  # one event a sender and minute: a flood of bad blobs must not become a flood of events
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """For the host. link: None for a blob of a stranger's client that keeps no chain."""
 
     content: bytes
     link: Link | None
 
 
-@dataclass(frozen=True, slots=True)
-class PassedOver:
+class PassedOver(NamedTuple):
     """Nothing for the host. unreadable: it did not open. link: of a control blob that was not seen before."""
 
     unreadable: bool = False
@@ -67,8 +65,9 @@ def open_entry(
         key = (entry.sender_id, opened.chain.chain_id)
         view, verdicts = chain.receive(chains.get(key), opened.chain, link.sealed_hash)
         chains = {**chains, key: view}
-        fresh = any(isinstance(verdict, chain.Delivered) for verdict in verdicts)
-        told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
+        fresh = isinstance(verdicts[0], chain.Delivered)
+        if len(verdicts) > 1 or not fresh:
+            told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
     if opened.control or not fresh:
         return PassedOver(link=link if fresh else None), chains, told
     return Given(opened.content, link), chains, told

@@ -86,19 +86,19 @@ def test_the_frontier_never_passes_what_is_not_covered():
 
 def test_the_host_gets_held_blobs_in_cursor_order_and_none_behind_a_hole():
     intake = after(notice(3), notice(1))
-    assert (intake.next_sealed.cursor, intake.next_blob) == (1, None), "not before it is opened"
+    assert (intake.to_open(1)[0].cursor, intake.to_hand(1)) == (1, ()), "not before it is opened"
     intake = inflow.opened(intake, 1)
-    assert (intake.next_sealed, intake.next_blob.cursor) == (None, 1)
+    assert (intake.to_open(1), intake.to_hand(1)[0].cursor) == ((), 1)
     intake = inflow.handed(intake, 1)
-    assert intake.next_blob is None
+    assert intake.to_hand(1) == ()
     intake = inflow.opened(inflow.answered(intake, 1, page(2)), 2)
-    assert (intake.next_sealed.cursor, intake.next_blob.cursor) == (3, 2)
+    assert (intake.to_open(1)[0].cursor, intake.to_hand(1)[0].cursor) == (3, 2)
 
 
 def test_a_new_reader_begins_with_the_first_blob_not_taken():
     intake = inflow.took(inflow.handed(inflow.opened(after((0, page(1, 2, 3))), 3), 2), 1)
-    assert intake.next_blob.cursor == 3
-    assert inflow.rewound(intake).next_blob.cursor == 2
+    assert intake.to_hand(1)[0].cursor == 3
+    assert inflow.rewound(intake).to_hand(1)[0].cursor == 2
 
 
 @pytest.mark.parametrize("limit", ["HELD_BLOBS", "HELD_BYTES"])
