@@ -20,7 +20,7 @@ from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.messages import BlobEntry, PullResponse
 from ferryman.protocol.sync.events import SyncEvent
-from ferryman.protocol.sync.inbox import Link, seen
+from ferryman.protocol.sync.inbox import Strand, seen
 from ferryman.protocol.sync.opening import Chains, Given, PassedOver, Tally, open_entry
 
 OPEN_SLICE_BYTES = 262_144  # opened between two checkpoints of a large answer: about a millisecond
@@ -109,11 +109,11 @@ class ReaderDesk:
         for cursor in cursors:
             self._opened.pop(cursor, None)
 
-    def see(self, links: Sequence[Link], *, late: bool = False) -> None:
+    def see(self, places: Sequence[Strand], *, late: bool = False) -> None:
         """Blobs in these places of their chains are being recorded, whatever cursors they have or had."""
-        self._taken_chains = seen(self._taken_chains, links)
+        self._taken_chains = seen(self._taken_chains, places)
         if late:  # opened before a restart, taken after it: they are not given again
-            self._chains = seen(self._chains, links)
+            self._chains = seen(self._chains, places)
 
     def due(self, now: float) -> tuple[SyncEvent, ...]:
         """Counts of unreadable blobs whose minute is over."""

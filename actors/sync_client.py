@@ -271,9 +271,10 @@ class SyncClient:
     ) -> None:
         """Of cursors that the relay has given up since, only the places in their senders' chains."""
         late = run != self._session.run
-        self._desk.see(links, late=late)
+        places = strands(links)
+        self._desk.see(places, late=late)
         through = 0 if late else self._session.intake.frontier
-        command = Take(self._world.group_id, run, cursors, strands(links), through)
+        command = Take(self._world.group_id, run, cursors, places, through)
 
         def done(answer: Any) -> None:
             self._recorded(answer, run)

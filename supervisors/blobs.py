@@ -14,7 +14,6 @@ from ferryman.actors.sync_messages import Handed, Tray
 
 TAKES_UNDER_WAY = 256  # as many as may come again after a crash, and as one record takes
 
-
 TakeThem = Callable[[list[Handed]], Awaitable[None]]
 
 
@@ -104,9 +103,9 @@ class BlobStream:
         return self
 
     async def __anext__(self) -> Blob:
-        before, self._before = self._before, None
-        if before is not None:
-            await self._put(before)
+        if self._before is not None:
+            await self._put(self._before)
+            self._before = None
         if self._ready:
             await trio.lowlevel.checkpoint_if_cancelled()
         else:
@@ -123,11 +122,12 @@ class BlobStream:
                 self._under_way += 1
                 return
         while self._trays and (self._trays[0][1].answered or self._under_way >= TAKES_UNDER_WAY):
-            tray, taking = self._trays.popleft()
+            tray, taking = self._trays[0]
             try:
                 await taking.wait()
             except (ActorCrashed, ActorStopped):
                 await self._take(tray.blobs)  # once more, until it is known
+            self._trays.popleft()
             self._under_way -= len(tray.blobs)
         tray = Tray([handed])
         taking = await self._begin_take(tray)

@@ -22,8 +22,8 @@ from argon2.low_level import Type, hash_secret_raw
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl import bindings
-from nacl.exceptions import BadSignatureError, CryptoError
-from nacl.signing import SigningKey, VerifyKey
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey
 
 from ferryman.protocol.crypto import domains
 from ferryman.protocol.crypto.group_proof import SALT_BYTES, certified_id, sign_proof, verify_key
@@ -92,8 +92,8 @@ def sign_pub_belongs(sign_pub: bytes, device_id: bytes) -> bool:
 
 def signature_holds(sign_pub: bytes, message: bytes, signature: bytes) -> bool:
     try:
-        VerifyKey(sign_pub).verify(message, signature)
-    except (BadSignatureError, ValueError):
+        bindings.crypto_sign_open(signature + message, sign_pub)
+    except (CryptoError, ValueError):
         return False
     return True
 

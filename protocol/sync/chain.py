@@ -14,15 +14,17 @@ Each chain is remembered for 1,024 numbers back. What is older and was not misse
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ferryman.protocol.crypto.sealing import NO_PREV, Chain, blob_hash
+from ferryman.protocol.errors import LocalProtocolError
 
 WINDOW: Final = 1_024
 # More holes than this in one chain are a history that is lost, not a delivery out of order; the oldest is forgotten.
 MAX_GAPS: Final = 64
-DOZENS: Final = 36
+NEWEST: Final = 64  # kept apart: copying these few costs less than copying the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class Seen:
 class ChainView:
     """The receiver's side of one (sender, chain_id): the last 1,024 numbers, and what is missing.
 
-    newest: those after `recent` that came one by one. They are moved over in dozens, so that the usual blob, which is
+    newest: those after `recent` that came one by one. They are moved over in packs, so that the usual blob, which is
     the next one, costs a short copy and not a long one.
     """
 
@@ -123,9 +125,25 @@ def receive(view: ChainView | None, chain: Chain, sealed_hash: bytes) -> tuple[C
     return _place(view, seen)
 
 
+def receive_row(view: ChainView | None, first: Chain, hashes: Sequence[bytes]) -> ChainView:
+    """Blobs that follow each other, all at once: the view that `receive` would lead to, one by one."""
+    before = None if view is None else view.newest[-1] if view.newest else view.recent[-1]
+    if view is not None and before is not None and first.seq == before.seq + 1 and first.prev == before.sealed_hash:
+        prevs = (first.prev, *hashes)
+        row = tuple([Seen(seq, *pair) for seq, pair in enumerate(zip(hashes, prevs, strict=False), first.seq)])
+        return ChainView(view.baseline, ChainView(0, view.window, (), row).window, view.missing)
+    chain = first
+    for sealed_hash in hashes:
+        view, _ = receive(view, chain, sealed_hash)
+        chain = Chain(chain.chain_id, chain.seq + 1, sealed_hash)
+    if view is None:
+        raise LocalProtocolError("a row of blobs has one at least")
+    return view
+
+
 def _append(view: ChainView, seen: Seen) -> ChainView:
     newest = (*view.newest, seen)
-    if len(newest) < DOZENS:
+    if len(newest) < NEWEST:
         return ChainView(view.baseline, view.recent, view.missing, newest)
     return ChainView(view.baseline, ChainView(0, view.recent, (), newest).window, view.missing)
 

@@ -18,14 +18,14 @@ itself, or tell late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
-from ferryman.protocol.sync.chain import ChainView, receive
+from ferryman.protocol.sync.chain import ChainView, receive_row
 
 MAX_ABOVE = 10_000
 """Cursors taken behind a hole. The lowest are forgotten beyond that: those blobs would be given again, not lost."""
@@ -72,12 +72,9 @@ class Strand:
     first: Chain
     hashes: bytes
 
-    def links(self) -> Iterator[Link]:
-        chain = self.first
-        for at in range(0, len(self.hashes), HASH_BYTES):
-            sealed_hash = self.hashes[at : at + HASH_BYTES]
-            yield Link(self.sender, chain, sealed_hash)
-            chain = Chain(chain.chain_id, chain.seq + 1, sealed_hash)
+    @property
+    def row(self) -> list[bytes]:
+        return [self.hashes[at : at + HASH_BYTES] for at in range(0, len(self.hashes), HASH_BYTES)]
 
 
 def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
@@ -221,11 +218,10 @@ class Inbox:
         match event:
             case BlobTaken(_, cursor, link, through):
                 above = insert(position.above, (cursor,)) if cursor > through else position.above
-                position = replace(position, chains=seen(position.chains, () if link is None else (link,)))
+                position = replace(position, chains=seen(position.chains, strands(() if link is None else (link,))))
                 position = settle(position, through, above)
             case BlobsTaken(_, cursors, places, through):
-                links = (link for strand in places for link in strand.links())
-                position = replace(position, chains=seen(position.chains, links))
+                position = replace(position, chains=seen(position.chains, places))
                 position = settle(position, through, insert(position.above, cursors) if cursors else position.above)
             case RunNamed(_, incarnation):
                 position = replace(position, incarnation=incarnation)
@@ -248,10 +244,10 @@ def settle(position: Position, through: int, above: tuple[int, ...]) -> Position
     return replace(position, through=through, above=tuple(cursor for cursor in above if cursor > through))
 
 
-def seen(chains: Mapping[ChainKey, ChainView], links: Iterable[Link]) -> Mapping[ChainKey, ChainView]:
+def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapping[ChainKey, ChainView]:
     """The chains with these places seen."""
     after = dict(chains)
-    for link in links:
-        key = (link.sender, link.chain.chain_id)
-        after[key], _ = receive(after.get(key), link.chain, link.sealed_hash)
+    for strand in places:
+        key = (strand.sender, strand.first.chain_id)
+        after[key] = receive_row(after.get(key), strand.first, strand.row)
     return after

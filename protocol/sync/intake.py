@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import dropwhile, islice
 
 from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.limits import MAX_PULL_LIMIT
@@ -74,7 +74,8 @@ class Intake:
     def _between(self, after: int, through: int, most: int) -> tuple[BlobEntry, ...]:
         if after >= through:
             return ()
-        return tuple(islice((entry for cursor, entry in self.held.items() if after < cursor <= through), most))
+        held = self.held
+        return tuple([held[cursor] for cursor in islice(dropwhile(after.__ge__, held), most) if cursor <= through])
 
 
 def resume(device_id: bytes, through: int, above: tuple[int, ...]) -> Intake:

@@ -44,7 +44,7 @@ def test_what_was_opened_and_not_taken_is_given_again_after_a_reset():
     sender, desk_ = Sender(), desk()
     entries = [sender.entry(cursor, b"%d" % cursor) for cursor in (1, 2, 3)]
     _, _, (first, *_) = opened(desk_, *entries)
-    desk_.see([first.link])
+    desk_.see(strands([first.link]))
     desk_.restart()
     assert opened(desk_, *entries)[0] == [None, b"2", b"3"]
 
@@ -54,7 +54,7 @@ def test_what_is_taken_late_is_not_given_again_after_a_reset():
     entry = sender.entry(1, b"1")
     _, _, (first,) = opened(desk_, entry)
     desk_.restart()
-    desk_.see([first.link], late=True)
+    desk_.see(strands([first.link]), late=True)
     assert opened(desk_, entry)[0] == [None]
 
 
