@@ -254,7 +254,7 @@ class SyncClient:
                         links.append(outcome.link)
             self.feed(happenings.BlobsOpened(entries[-1].cursor, tuple(passed)))
             if links:
-                self._record_taken(self._new_id(), tuple(passed), links, run, lambda: None)
+                self._record_taken(self._new_id(), tuple(passed), links, run, lambda: None, data=False)
             await trio.lowlevel.checkpoint()
 
     def _take(self, envelope: Envelope[ClientMessage], command_id: bytes, blobs: list[Handed]) -> None:
@@ -267,14 +267,22 @@ class SyncClient:
         self._record_taken(command_id, cursors, links, run, envelope.reply)
 
     def _record_taken(
-        self, command_id: bytes, cursors: tuple[int, ...], links: list[Link], run: int, then: Callable[[], None]
+        self,
+        command_id: bytes,
+        cursors: tuple[int, ...],
+        links: list[Link],
+        run: int,
+        then: Callable[[], None],
+        *,
+        data: bool = True,
     ) -> None:
         """Of cursors that the relay has given up since, only the places in their senders' chains."""
         late = run != self._session.run
         places = strands(links)
         self._desk.see(places, late=late)
         through = 0 if late else self._session.intake.frontier
-        command = Take(self._world.group_id, run, cursors, places, through)
+        now = self._world.ports.clock.now()
+        command = Take(self._world.group_id, run, cursors, places, through, len(cursors) if data else 0, now)
 
         def done(answer: Any) -> None:
             self._recorded(answer, run)

@@ -110,9 +110,10 @@ class Sync:
         invite.check_expiry(harbour.ports.clock.now())
         if invite.bootstrap:
             raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
-        await harbour.joined_group(invite.secret, invite.group_id)
+        keys = await harbour.joined_group(invite.secret, invite.group_id, bare=harbour.config.sync.bare_groups)
+        bare = keys.group_key is None
         url = relay_url or invite.relay_url
-        join = JoinGroup(invite.group_id, Secret(invite.secret), url, invite.creator_id, invite.relay_key)
+        join = JoinGroup(invite.group_id, Secret(invite.secret), url, invite.creator_id, invite.relay_key, bare)
         await self._do(GROUP, join)
         await self._client_started()
 

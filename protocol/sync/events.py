@@ -12,6 +12,7 @@
 | StatusChanged      | `status()` answers differently from now on                                               |
 | ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
 | HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
+| HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
 | HistoryFork        | a sender's chain shows two blobs in one place: somebody shows two histories              |
 | UndecryptableBlobs | so many blobs of a sender did not open in the last minute; they were passed over         |
 | Lagged             | this subscriber was too slow: so many events were dropped for it                         |
@@ -115,6 +116,13 @@ class HistoryGap:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryGapClosed:
+    sender: bytes
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryFork:
     sender: bytes
     seq: int
@@ -142,6 +150,7 @@ SyncEvent: TypeAlias = (
     | StatusChanged
     | ResyncRequired
     | HistoryGap
+    | HistoryGapClosed
     | HistoryFork
     | UndecryptableBlobs
     | Lagged

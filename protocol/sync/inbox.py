@@ -26,24 +26,35 @@ from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
 from ferryman.protocol.sync.chain import ChainView, receive_row
+from ferryman.protocol.sync.control import Head
 
 MAX_ABOVE = 10_000
 """Cursors taken behind a hole. The lowest are forgotten beyond that: those blobs would be given again, not lost."""
 
 HASH_BYTES = 16
+CHECKPOINT_BLOBS = 256
+CHECKPOINT_SECONDS = 24 * 3600
+MAX_HEADS = 256  # some 20 KB; a group has 64 devices, and a device another chain for each store it lost
 
 ChainKey: TypeAlias = tuple[bytes, bytes]  # (sender, chain_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One group's part. incarnation: the relay's name for this run of cursors, b"" when it gives none."""
+    """One group's part. incarnation: the relay's name for this run of cursors, b"" when it gives none.
+
+    unmarked: blobs of others since the last checkpoint; since, at: when the first and the last of them were taken.
+    """
 
     incarnation: bytes = b""
     through: int = 0
     above: tuple[int, ...] = ()
     chains: Mapping[ChainKey, ChainView] = field(default_factory=dict[ChainKey, ChainView])
     run: int = 0
+    unmarked: int = 0
+    unmarked_since: int = 0
+    unmarked_at: int = 0
+    checkpoints: int = 0
 
 
 @recorded("inbox.state/1")
@@ -105,13 +116,18 @@ def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Take(Command[int]):
-    """Reply: `through` afterwards. through: as far as the client knows, with these taken, that no hole is left."""
+    """Reply: `through` afterwards. through: as far as the client knows, with these taken, that no hole is left.
+
+    data: how many of them were for the host; at: UNIX seconds.
+    """
 
     group_id: bytes
     run: int
     cursors: tuple[int, ...]
     strands: tuple[Strand, ...]
     through: int = 0
+    data: int = 0
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +148,15 @@ class Restart(Command[int]):
     incarnation: bytes
 
 
-InboxCommand: TypeAlias = Take | Advance | Restart
+@dataclass(frozen=True, slots=True)
+class ConfirmCheckpoint(Command[int]):
+    """Reply: `through`. A checkpoint is in the outbox that accounts for `blobs`."""
+
+    group_id: bytes
+    blobs: int
+
+
+InboxCommand: TypeAlias = Take | Advance | Restart | ConfirmCheckpoint
 
 
 @recorded("inbox.blob_taken/1")
@@ -155,6 +179,15 @@ class BlobsTaken:
     cursors: tuple[int, ...]
     strands: tuple[Strand, ...]
     through: int
+    data: int = 0
+    at: int = 0
+
+
+@recorded("inbox.checkpoint_made/1")
+@dataclass(frozen=True, slots=True)
+class CheckpointMade:
+    group_id: bytes
+    blobs: int
 
 
 @recorded("inbox.run_named/1")
@@ -180,7 +213,14 @@ class CursorsRestarted:
     run: int = 0
 
 
-InboxEvent: TypeAlias = BlobTaken | BlobsTaken | CursorAdvanced | CursorsRestarted | RunNamed
+InboxEvent: TypeAlias = BlobTaken | BlobsTaken | CursorAdvanced | CursorsRestarted | RunNamed | CheckpointMade
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCheckpoint:
+    """Queue a checkpoint with the heads of this group as they are then."""
+
+    group_id: bytes
 
 
 class Inbox:
@@ -192,17 +232,17 @@ class Inbox:
     def decide(self, state: InboxState, command: InboxCommand) -> Decision[InboxEvent]:
         position = state.positions.get(command.group_id, START)
         match command:
-            case Take(group_id, run, _, places) if run != position.run:
-                taken = (BlobsTaken(group_id, (), places, position.through),) if places else ()
+            case Take(group_id, run, _, places, _, data, at) if run != position.run:
+                taken = (BlobsTaken(group_id, (), places, position.through, data, at),) if places else ()
                 return Decision(taken, reply=position.through)
-            case Take(group_id, _, cursors, places, through):
+            case Take(group_id, _, cursors, places, through, data, at):
                 through = max(through, position.through)
                 fresh = [each for each in cursors if each > position.through and each not in position.above]
                 if not fresh:
                     advanced = (CursorAdvanced(group_id, through),) if through > position.through else ()
                     return Decision(advanced, reply=through)
                 above = tuple(each for each in fresh if each > through)
-                return Decision((BlobsTaken(group_id, above, places, through),), reply=through)
+                return Decision((BlobsTaken(group_id, above, places, through, data, at),), reply=through)
             case Advance(group_id, run, through):
                 if run != position.run or through <= position.through:
                     return Decision(reply=position.through)
@@ -212,6 +252,8 @@ class Inbox:
                 return Decision(named, reply=position.through)
             case Restart(group_id, run, incarnation):
                 return Decision((CursorsRestarted(group_id, incarnation, 0, run),), reply=0)
+            case ConfirmCheckpoint(group_id, blobs):
+                return Decision((CheckpointMade(group_id, blobs),), reply=position.through)
 
     def evolve(self, state: InboxState, event: InboxEvent) -> InboxState:
         position = state.positions.get(event.group_id, START)
@@ -220,9 +262,17 @@ class Inbox:
                 above = insert(position.above, (cursor,)) if cursor > through else position.above
                 position = replace(position, chains=seen(position.chains, strands(() if link is None else (link,))))
                 position = settle(position, through, above)
-            case BlobsTaken(_, cursors, places, through):
-                position = replace(position, chains=seen(position.chains, places))
+            case BlobsTaken(_, cursors, places, through, data, at):
+                position = count(replace(position, chains=seen(position.chains, places)), data, at)
                 position = settle(position, through, insert(position.above, cursors) if cursors else position.above)
+            case CheckpointMade(_, blobs):
+                left = max(position.unmarked - blobs, 0)
+                position = replace(
+                    position,
+                    unmarked=left,
+                    unmarked_since=position.unmarked_at,
+                    checkpoints=position.checkpoints + 1,
+                )
             case RunNamed(_, incarnation):
                 position = replace(position, incarnation=incarnation)
             case CursorAdvanced(_, through):
@@ -231,9 +281,34 @@ class Inbox:
                 position = replace(position, incarnation=incarnation, through=through, above=(), run=run)
         return InboxState({**state.positions, event.group_id: position})
 
-    def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:  # noqa: ARG002 - the machine's form
-        """Nothing: what was recorded reaches the relay with the next ACK or HELLO."""
-        return {}
+    def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:
+        """Checkpoints. What was recorded needs no debt: it reaches the relay with the next ACK or HELLO."""
+        return {
+            f"checkpoint/{group_id.hex()}/{position.checkpoints}": MakeCheckpoint(group_id)
+            for group_id, position in state.positions.items()
+            if is_due(position)
+        }
+
+
+def count(position: Position, data: int, at: int) -> Position:
+    if not data:
+        return position
+    since = position.unmarked_since if position.unmarked else at
+    return replace(position, unmarked=position.unmarked + data, unmarked_since=since, unmarked_at=at)
+
+
+def is_due(position: Position) -> bool:
+    """Whether the others should hear how far we have seen their chains (wire §6)."""
+    passed = position.unmarked_at - position.unmarked_since
+    return position.unmarked >= CHECKPOINT_BLOBS or (position.unmarked > 0 and passed >= CHECKPOINT_SECONDS)
+
+
+def heads(position: Position) -> tuple[Head, ...]:
+    found: list[Head] = []
+    for (sender, chain_id), view in position.chains.items():
+        last = view.newest[-1] if view.newest else view.recent[-1]
+        found.append(Head(sender, chain_id, last.seq, last.sealed_hash))
+    return tuple(found[-MAX_HEADS:])
 
 
 def insert(above: tuple[int, ...], cursors: tuple[int, ...]) -> tuple[int, ...]:

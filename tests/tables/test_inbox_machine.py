@@ -119,3 +119,25 @@ def test_its_state_comes_back_from_a_snapshot():
     assert decode(encode(state)) == state
     assert machine.owed(state) == {}
     assert InboxState().positions.get(GROUP, START) == START
+
+
+def test_a_relay_that_names_its_run_late_moves_nothing():
+    state, reply = carry(take(1, through=1), take(3), Restart(GROUP, 1, LATER))
+    position = state.positions[GROUP]
+    assert (position.incarnation, position.through, position.above, reply) == (LATER, 1, (3,), 1)
+
+
+def test_a_run_is_on_record_though_the_relay_names_none():
+    state, _ = carry(Restart(GROUP, 2, b""), take(4))
+    assert decode(encode(state)) == state
+    position = state.positions[GROUP]
+    assert (position.run, position.through, position.above) == (2, 0, ()), "a cursor of the run before is none"
+
+
+def test_what_older_versions_recorded_is_still_read():
+    state = machine.initial
+    place = link(1)
+    for event in (inbox.CursorsRestarted(GROUP, ERA, 0), inbox.BlobTaken(GROUP, 1, place, 1)):
+        state = machine.evolve(state, decode(encode(event)))
+    position = state.positions[GROUP]
+    assert (position.through, [view.last for view in position.chains.values()]) == (1, [1])

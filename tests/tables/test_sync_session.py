@@ -525,3 +525,10 @@ def test_what_was_pulled_before_a_lost_connection_is_not_pulled_again():
 def test_the_pull_response_of_the_wire_is_what_it_reads():
     assert isinstance(page(1), PullResponse)
     assert entry(1).cursor == 1
+
+
+def test_a_blob_with_the_host_can_be_taken_after_the_relay_has_named_its_run():
+    session, _ = run(online(), notice(1), BlobsOpened(1), HostGot(1), Lost("gone"))
+    before = session.run
+    session, _ = run(replace(session, phase=AwaitingWelcome(1)), welcome(1, incarnation=ERA), HostTook((1,)))
+    assert (session.incarnation, session.run, session.intake.frontier) == (ERA, before, 1)
