@@ -229,3 +229,10 @@ def test_a_page_of_the_shelf_is_bounded_by_bytes():
 
 def test_entries_are_the_wires_own():
     assert isinstance(entry(1), BlobEntry)
+
+
+def test_a_page_is_asked_for_when_there_is_room_for_all_of_it(monkeypatch):
+    monkeypatch.setattr(inflow, "HELD_BLOBS", 4)
+    monkeypatch.setattr(inflow, "PULL_BLOBS", 2)
+    full = after((0, page(1, 2, 3, more=True, top=9)))
+    assert (full.missing, inflow.took(full, 1).missing) == (0, 2), "not one blob for every blob that is taken"
