@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 import trio
 
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Lagged, SyncEvent
+from ferryman.protocol.sync.events import (
+    BlobPushed,
+    BlobRejected,
+    Disconnected,
+    Lagged,
+    Reconnecting,
+    StatusChanged,
+    SyncEvent,
+)
 
 QUEUE_EVENTS = 1_000  # a host that has not looked for a thousand events wants the picture, not the film
 
@@ -78,7 +86,7 @@ class Subscription:
 
 @dataclass(slots=True)
 class Watch:
-    """`outcome` is there once `settled` is set."""
+    """`outcome` is there once `settled` is set; None: the connection is gone, and the outbox has the blob."""
 
     settled: trio.Event = field(default_factory=trio.Event)
     outcome: BlobPushed | BlobRejected | None = None
@@ -109,8 +117,14 @@ class EventHub:
             del self._watches[blob_id]
 
     def publish(self, event: SyncEvent) -> None:
-        if isinstance(event, BlobPushed | BlobRejected) and (watch := self._watches.get(event.id)) is not None:
-            watch.outcome = event
-            watch.settled.set()
+        match event:
+            case BlobPushed(blob_id) | BlobRejected(blob_id) if blob_id in self._watches:
+                self._watches[blob_id].outcome = event
+                self._watches[blob_id].settled.set()
+            case StatusChanged(Reconnecting() | Disconnected()):
+                for watch in self._watches.values():
+                    watch.settled.set()
+            case _:
+                pass
         for subscription in list(self._subscriptions):
             subscription.put(event)

@@ -43,6 +43,7 @@ GROUP_RECORDS = 1_000
 """Above some hundred records a commit costs by the byte; more would only make the first of them wait."""
 GROUP_BYTES = 8 * 1024 * 1024
 """A group of large records is cut here, so that a small one behind it does not wait for all of them."""
+ANCHOR_AGAIN_SECONDS = 60.0  # a locked keychain is asked for a password at every try, or costs a second of waiting
 CHECKPOINT_PAGES = 2_000
 """8 MiB of WAL: a restart reads little of it, and a page that many commits changed is written back once."""
 
@@ -149,6 +150,8 @@ class _Writer:
         self._opened = opened
         self._store = opened.store
         self._reason = ""
+        self._unanchored = ""
+        self._anchor_again = 0.0
 
     async def handle(self, batch: list[Envelope[Message]]) -> None:
         """Appends first: a replay asked for behind them must see them."""
@@ -210,11 +213,14 @@ class _Writer:
         self._store.commit()
 
     async def _keep_house(self) -> None:
-        if self._opened.anchor_is_due:
+        now = trio.current_time()
+        if self._opened.anchor_is_due and now >= self._anchor_again:
             try:
                 await self._ports.threads.run(self._opened.write_anchor)
-            except (OSError, KeychainError) as error:  # a locked keychain; the next group tries again
-                self._reason = f"{self._place.path}: the key store cannot keep the newest anchor: {error}"
+                self._unanchored = ""
+            except (OSError, KeychainError) as error:
+                self._unanchored = f"{self._place.path}: the key store cannot keep the newest anchor: {error}"
+                self._anchor_again = now + ANCHOR_AGAIN_SECONDS
         if self._store.wal_pages > CHECKPOINT_PAGES:
             try:
                 await self._ports.threads.run(self._store.checkpoint)
@@ -239,4 +245,5 @@ class _Writer:
 
     def _status(self) -> LedgerStatus:
         head = self._store.head
-        return LedgerStatus("degraded" if self._reason else "ok", self._reason, head.seq, head.records)
+        reason = self._reason or self._unanchored
+        return LedgerStatus("degraded" if reason else "ok", reason, head.seq, head.records)

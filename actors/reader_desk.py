@@ -1,13 +1,14 @@
 """Where the host's readers wait and are served: blobs are opened here, and pulls of the host get their answer.
 
-    NextBlob(reader 1) ... waits, gets a blob, takes it, asks again ...
-    NextBlob(reader 2) --> reader 1, if it waits, gets Superseded; reader 2 begins with the first blob not taken
+    NextBlobs(reader 1) ... waits, gets blobs, takes them, asks again ...
+    NextBlobs(reader 2) --> reader 1, if it waits, gets Superseded; reader 2 begins with the first blob not taken
 
 A blob is opened and judged once (its place in its sender's chain), in cursor order, whether anybody waits or not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,9 +20,8 @@ from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.messages import BlobEntry, PullResponse
 from ferryman.protocol.sync.events import SyncEvent
-from ferryman.protocol.sync.inbox import Link, seen
+from ferryman.protocol.sync.inbox import Strand, seen
 from ferryman.protocol.sync.opening import Chains, Given, PassedOver, Tally, open_entry
-from ferryman.protocol.sync.session import Era
 
 OPEN_SLICE_BYTES = 262_144  # opened between two checkpoints of a large answer: about a millisecond
 
@@ -88,30 +88,32 @@ class ReaderDesk:
         self._reader = reader
         return new
 
-    def hand(self, cursor: int) -> None:
-        """Give the one who waits the opened blob at this cursor."""
+    def hand(self, entries: tuple[BlobEntry, ...]) -> None:
+        """Give the one who waits what was in these, which are opened."""
         envelope, self._envelope = self._envelope, None
         if envelope is not None:
-            envelope.reply(self._opened[cursor])
+            envelope.reply(tuple([self._opened[entry.cursor] for entry in entries]))
 
-    def open(self, entry: BlobEntry, era: Era, now: float) -> tuple[Given | PassedOver, tuple[SyncEvent, ...]]:
+    def open(self, entry: BlobEntry, run: int, now: float) -> tuple[Given | PassedOver, tuple[SyncEvent, ...]]:
         """What is in this blob for the host, and what it hears."""
         outcome, self._chains, told = open_entry(
             entry, keys=self._opener.keys, chains=self._chains, max_blob_size=self._max_blob_size
         )
         if isinstance(outcome, Given):
-            self._opened[entry.cursor] = show(entry, outcome, era)
+            self._opened[entry.cursor] = show(entry, outcome, run)
         elif outcome.unreadable:
             self._tally, told = self._tally.count(entry.sender_id, now)
         return outcome, told
 
-    def taken(self, cursor: int) -> None:
-        self._opened.pop(cursor, None)
+    def taken(self, cursors: tuple[int, ...]) -> None:
+        for cursor in cursors:
+            self._opened.pop(cursor, None)
 
-    def see(self, link: Link | None) -> None:
-        """A blob in this place of its chain is being recorded, whatever cursor it has or had."""
-        self._taken_chains = seen(self._taken_chains, link)
-        self._chains = seen(self._chains, link)  # opened before a restart, taken after it: it is not given again
+    def see(self, places: Sequence[Strand], *, late: bool = False) -> None:
+        """Blobs in these places of their chains are being recorded, whatever cursors they have or had."""
+        self._taken_chains = seen(self._taken_chains, places)
+        if late:  # opened before a restart, taken after it: they are not given again
+            self._chains = seen(self._chains, places)
 
     def due(self, now: float) -> tuple[SyncEvent, ...]:
         """Counts of unreadable blobs whose minute is over."""
@@ -130,7 +132,7 @@ class ReaderDesk:
         if ticket is not None:
             ticket.envelope.fail(error)
 
-    async def answer(self, number: int, response: PullResponse, era: Era) -> None:
+    async def answer(self, number: int, response: PullResponse, run: int) -> None:
         """Open a whole page. It is not judged: the host asked what the relay holds, also what it has taken before."""
         ticket = self._tickets.pop(number)
         blobs: list[Handed] = []
@@ -140,7 +142,7 @@ class ReaderDesk:
                 continue
             outcome, _, _ = open_entry(entry, keys=self._opener.keys, chains={}, max_blob_size=self._max_blob_size)
             if isinstance(outcome, Given):
-                blobs.append(show(entry, outcome, era))
+                blobs.append(show(entry, outcome, run))
             opened_bytes += len(entry.payload)
             if opened_bytes > OPEN_SLICE_BYTES:
                 opened_bytes = 0
@@ -148,5 +150,15 @@ class ReaderDesk:
         ticket.envelope.reply(Page(tuple(blobs), response.has_more, response.max_cursor))
 
 
-def show(entry: BlobEntry, given: Given, era: Era) -> Handed:
-    return Handed(entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, era, given.link)
+def slice_of(entries: tuple[BlobEntry, ...]) -> tuple[BlobEntry, ...]:
+    """As many of them as may be opened between two checkpoints: at least one."""
+    size = 0
+    for number, entry in enumerate(entries, 1):
+        size += len(entry.payload)
+        if size >= OPEN_SLICE_BYTES:
+            return entries[:number]
+    return entries
+
+
+def show(entry: BlobEntry, given: Given, run: int) -> Handed:
+    return Handed(entry.blob_id, entry.cursor, entry.sender_id, given.content, entry.timestamp, run, given.link)

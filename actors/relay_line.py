@@ -85,7 +85,7 @@ class RelayLine:
                 end = await self._converse(call)
                 if self.counts(call):
                     self._call = None
-                    self.feed(happenings.Lost(end.reason, end.close_code, end.notable))
+                    self.feed(happenings.Lost(end.reason, end.close_code, end.notable, end.other_key))
             if call.scope.cancelled_caught and self.counts(call):  # not hung up: nothing more goes into it
                 self._call = None
                 self.feed(happenings.Lost("the relay does not read"))

@@ -21,18 +21,19 @@ from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.messages import Envelope
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.outbox_reader import OutboxReader
-from ferryman.actors.reader_desk import ReaderDesk
+from ferryman.actors.reader_desk import ReaderDesk, slice_of
 from ferryman.actors.recorder import Recorder, look
 from ferryman.actors.relay_line import RelayLine
 from ferryman.actors.shelf_watch import ShelfWatch
 from ferryman.actors.sync_messages import (
     BlobsWait,
     ClientMessage,
+    Handed,
     Leave,
-    NextBlob,
+    NextBlobs,
     PullBlobs,
     Reconnect,
-    TakeBlob,
+    TakeBlobs,
     UseRelay,
 )
 from ferryman.actors.timers import Timers
@@ -42,13 +43,15 @@ from ferryman.protocol.sync import backoff, client, effects, happenings
 from ferryman.protocol.sync.errors import Offline
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Disconnected, Error, StatusChanged
 from ferryman.protocol.sync.group import Pin
-from ferryman.protocol.sync.inbox import START, Advance, InboxState, Link, Restart, Take
+from ferryman.protocol.sync.inbox import START, Advance, InboxState, Link, Restart, Take, strands
 from ferryman.protocol.sync.intake import resume
-from ferryman.protocol.sync.opening import Given, PassedOver
+from ferryman.protocol.sync.opening import PassedOver
 from ferryman.protocol.sync.outbox import Acknowledge, Reject, Totals
-from ferryman.protocol.sync.session import Era, Online, Rules, Session, TimerName
+from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
 
 LEAVE_SECONDS = 0.5  # S4 §10.6: nobody waits longer for a goodbye
+OPEN_BLOBS = 32  # opened between two checkpoints: with signatures some two milliseconds
+HAND_BLOBS = 256  # given to the host at once: as many as one record takes
 
 
 def sync_client(open_world: Callable[[], Awaitable[ClientWorld]]) -> Body:
@@ -87,7 +90,7 @@ class SyncClient:
         position = inbox.positions.get(world.group_id, START)
         rules = Rules(world.settings.auto_reconnect, world.settings.inline)
         intake = resume(world.device.device_id, position.through, position.above)
-        self._session = Session(intake, position.incarnation, position.through, rules)
+        self._session = Session(intake, position.incarnation, position.through, rules, run=position.run)
         self._desk.remember(position.chains)
         world.board.last_cursor = position.through
         for task in (self._pins, self._settled, self._taken, self._parcels):
@@ -109,12 +112,13 @@ class SyncClient:
     def _handle(self, envelope: Envelope[ClientMessage]) -> None:
         message = envelope.msg
         match message:
-            case NextBlob(reader):
+            case NextBlobs(reader):
                 if self._desk.seat(envelope, reader):
                     self.feed(happenings.HostBegan())
                 self._serve()
-            case TakeBlob():
-                self._take(envelope, message)
+            case TakeBlobs(command_id, tray):
+                tray.closed = True
+                self._take(envelope, command_id, tray.blobs)
             case PullBlobs(after_cursor, limit):
                 self.feed(happenings.HostPulled(self._desk.ticket(envelope, message), after_cursor, limit))
             case BlobsWait():
@@ -123,7 +127,9 @@ class SyncClient:
                 if self._line.relay_url not in (None, relay_url):
                     self.feed(happenings.End())
                     self.feed(happenings.Begin())
-            case Reconnect():
+            case Reconnect(anew):
+                if anew:
+                    self.feed(happenings.End())
                 self.feed(happenings.Begin())
             case Leave():
                 self.feed(happenings.End())
@@ -139,9 +145,9 @@ class SyncClient:
 
     def feed(self, happened: happenings.Input) -> None:
         """One step, and what follows from it. Without waiting: the next caller finds it done."""
-        resets = self._session.resets
+        run = self._session.run
         self._session, wanted = client.step(self._session, happened, trio.current_time())
-        if self._session.resets != resets:
+        if self._session.run != run:
             self._desk.restart()
         for effect in wanted:
             self._perform(effect)
@@ -149,7 +155,8 @@ class SyncClient:
         if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
             board.relay_limit = self._session.phase.max_blob_size
-        if self._session.intake.next_sealed is not None:
+        intake = self._session.intake
+        if intake.opened < intake.covered:
             self._sealed.set()
         self._serve()
 
@@ -192,10 +199,10 @@ class SyncClient:
                 rejected = BlobRejected(blob_id, code)
                 self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, rejected))
             case effects.RecordAdvance(through):
-                command = Advance(world.group_id, self._session.incarnation, through)
-                self._taken.record(self._new_id(), command, partial(self._recorded, era=self._session.era))
-            case effects.RecordRestart(incarnation, through):
-                self._taken.record(self._new_id(), Restart(world.group_id, incarnation, through), self._restarted)
+                command = Advance(world.group_id, self._session.run, through)
+                self._taken.record(self._new_id(), command, partial(self._recorded, run=self._session.run))
+            case effects.RecordRestart(run, incarnation):
+                self._taken.record(self._new_id(), Restart(world.group_id, run, incarnation), self._restarted)
             case effects.PinRelay():
                 if self._line.unpinned_key is not None:
                     self._pins.record(self._new_id(), Pin(world.group_id, self._line.unpinned_key), lambda _: None)
@@ -217,58 +224,78 @@ class SyncClient:
     # --- the host's side
 
     def _serve(self) -> None:
-        """Give the waiting reader its next blob."""
-        while self._desk.waiting and (entry := self._session.intake.next_blob) is not None:
-            self._desk.hand(entry.cursor)
-            got = happenings.HostGot(entry.cursor)
+        """Give the waiting reader what is opened."""
+        if self._desk.waiting and (entries := self._session.intake.to_hand(HAND_BLOBS)):
+            self._desk.hand(entries)
+            got = happenings.HostGot(entries[-1].cursor)
             self._session, wanted = client.step(self._session, got, trio.current_time())
             for effect in wanted:
                 self._perform(effect)
 
     async def _open_blobs(self) -> None:
-        """Open what came, one by one, so that a large page holds up nobody."""
+        """Open what came, a slice at a time, so that a large page holds up nobody."""
         hub = self._world.hub
         while True:
-            entry = self._session.intake.next_sealed
-            if entry is None:
+            entries = slice_of(self._session.intake.to_open(OPEN_BLOBS))
+            if not entries:
                 await self._sealed.wait()
                 self._sealed = trio.Event()
                 continue
-            outcome, told = self._desk.open(entry, self._session.era, trio.current_time())
-            for event in told:
-                hub.publish(event)
-            self.feed(happenings.BlobOpened(entry.cursor, isinstance(outcome, Given)))
-            if isinstance(outcome, PassedOver) and outcome.link is not None:  # its place is seen after a restart too
-                self._record_taken(self._new_id(), entry.cursor, self._session.era, outcome.link, lambda: None)
+            now, run = trio.current_time(), self._session.run
+            passed: list[int] = []
+            links: list[Link] = []
+            for entry in entries:
+                outcome, told = self._desk.open(entry, run, now)
+                for event in told:
+                    hub.publish(event)
+                if isinstance(outcome, PassedOver):
+                    passed.append(entry.cursor)
+                    if outcome.link is not None:  # its place is seen after a restart too
+                        links.append(outcome.link)
+            self.feed(happenings.BlobsOpened(entries[-1].cursor, tuple(passed)))
+            if links:
+                self._record_taken(self._new_id(), tuple(passed), links, run, lambda: None, data=False)
             await trio.lowlevel.checkpoint()
 
-    def _take(self, envelope: Envelope[ClientMessage], message: TakeBlob) -> None:
-        if message.era == self._session.era:
-            self._desk.taken(message.cursor)
-            self.feed(happenings.HostTook(message.cursor))
-        self._record_taken(message.command_id, message.cursor, message.era, message.link, envelope.reply)
+    def _take(self, envelope: Envelope[ClientMessage], command_id: bytes, blobs: list[Handed]) -> None:
+        run = blobs[0].run
+        cursors = tuple([blob.cursor for blob in blobs])
+        if run == self._session.run:
+            self._desk.taken(cursors)
+            self.feed(happenings.HostTook(cursors))
+        links = [blob.link for blob in blobs if blob.link is not None]
+        self._record_taken(command_id, cursors, links, run, envelope.reply)
 
     def _record_taken(
-        self, command_id: bytes, cursor: int, era: Era, link: Link | None, then: Callable[[], None]
+        self,
+        command_id: bytes,
+        cursors: tuple[int, ...],
+        links: list[Link],
+        run: int,
+        then: Callable[[], None],
+        *,
+        data: bool = True,
     ) -> None:
-        """Of a cursor that the relay has given up since, only the place in its sender's chain."""
-        self._desk.see(link)
-        now = era == self._session.era
-        through = self._session.intake.frontier if now else 0
-        command = Take(self._world.group_id, era.incarnation, cursor if now else 0, link, through)
+        """Of cursors that the relay has given up since, only the places in their senders' chains."""
+        late = run != self._session.run
+        places = strands(links)
+        self._desk.see(places, late=late)
+        through = 0 if late else self._session.intake.frontier
+        now = self._world.ports.clock.now()
+        command = Take(self._world.group_id, run, cursors, places, through, len(cursors) if data else 0, now)
 
         def done(answer: Any) -> None:
-            self._recorded(answer, era)
+            self._recorded(answer, run)
             then()
 
         self._taken.record(command_id, command, done)
 
     def _answer_pull(self, ticket: int, response: PullResponse) -> None:
-        self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.era)
+        self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.run)
 
-    def _recorded(self, answer: int | Refused, era: Era) -> None:
+    def _recorded(self, answer: int | Refused, run: int) -> None:
         """What was recorded of cursors that the relay has given up since is no news."""
-        if isinstance(answer, int) and era == self._session.era:
+        if isinstance(answer, int) and run == self._session.run:
             self._world.board.last_cursor = max(answer, self._world.board.last_cursor)
             self.feed(happenings.Recorded(answer))
 

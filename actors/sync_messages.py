@@ -2,8 +2,8 @@
 
 | message     | from        | answer                                                                    |
 |-------------|-------------|---------------------------------------------------------------------------|
-| NextBlob    | the host    | Handed, as soon as there is one; Superseded when a newer reader asks      |
-| TakeBlob    | the host    | None, when it is recorded that the host has stored it                     |
+| NextBlobs   | the host    | what is opened, as soon as there is something; Superseded when a newer reader asks |
+| TakeBlobs   | the host    | None, when it is recorded that the host has stored them                   |
 | PullBlobs   | the host    | Page; raises Offline                                                      |
 | BlobsWait   | the outbox  |                                                                           |
 | UseRelay    | the group   |                                                                           |
@@ -14,23 +14,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ferryman.actors.core.messages import Ask
 from ferryman.protocol.sync.inbox import Link
-from ferryman.protocol.sync.session import Era
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """One opened blob. era, link: what `TakeBlob` needs to know of it."""
+class Handed(NamedTuple):
+    """One opened blob. run, link: what `TakeBlobs` needs to know of it."""
 
     blob_id: bytes
     cursor: int
     sender: bytes
     content: bytes
     timestamp: int
-    era: Era
+    run: int
     link: Link | None
 
 
@@ -42,18 +40,24 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class NextBlob(Ask[Handed]):
+class NextBlobs(Ask[tuple[Handed, ...]]):
     """reader: a number of the host's; a new one gets again what the one before did not take."""
 
     reader: int
 
 
+@dataclass(slots=True)
+class Tray:
+    """Blobs of one run that the host has taken. More may be put on it until the client reads it, which closes it."""
+
+    blobs: list[Handed]
+    closed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
-class TakeBlob(Ask[None]):
+class TakeBlobs(Ask[None]):
     command_id: bytes
-    cursor: int
-    era: Era
-    link: Link | None
+    tray: Tray
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ class UseRelay:
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """Try now, whatever the backoff says."""
+    """Try now, whatever the backoff says. anew: also where there is a connection."""
+
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,7 @@ class Leave(Ask[None]):
     """Say goodbye to the relay and stay away."""
 
 
-ClientMessage: TypeAlias = NextBlob | TakeBlob | PullBlobs | BlobsWait | UseRelay | Reconnect | Leave
+ClientMessage: TypeAlias = NextBlobs | TakeBlobs | PullBlobs | BlobsWait | UseRelay | Reconnect | Leave
 
 CLIENTS = "/sync/clients"
 

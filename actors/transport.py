@@ -11,6 +11,7 @@ each write and the farewell have deadlines.
 from __future__ import annotations
 
 import ssl
+from base64 import b64encode
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -72,11 +73,15 @@ def read_relay_url(url: str) -> RelayAddress:
 
 @dataclass(frozen=True, slots=True)
 class LinkEnd:
-    """close_code: the WebSocket's, 0 when it did not get so far. notable: a person should know."""
+    """close_code: the WebSocket's, 0 when it did not get so far. notable: a person should know.
+
+    other_key: what the relay showed instead of the pinned key.
+    """
 
     reason: str
     close_code: int = 0
     notable: bool = False
+    other_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +255,12 @@ async def _shake_hands(ports: Ports, dialing: Dialing, socket: WebSocketConnecti
         raise RemoteProtocolError("a text message")
     known = waiting.read_reply(message2)
     if dialing.pin is not None and known.remote_static != dialing.pin:
+        shown = known.remote_static
         return LinkEnd(
             "the relay shows another key than before: someone is in between, or the relay lost its key. "
-            "A new invite with the relay's key makes it trusted",
+            f"If its operator says that its key is {b64encode(shown).decode()}, trust_relay accepts it",
             notable=True,
+            other_key=shown,
         )
     noise, message3 = known.finish()
     await socket.send_message(message3)

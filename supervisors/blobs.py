@@ -6,13 +6,15 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import trio
+
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.core.ref import Pending as Taking
-from ferryman.actors.sync_messages import Handed
+from ferryman.actors.sync_messages import Handed, Tray
 
-TAKES_UNDER_WAY = 64  # as many as one commit is worth
+TAKES_UNDER_WAY = 256  # as many as may come again after a crash, and as one record takes
 
-TakeIt = Callable[[Handed, bytes], Awaitable[None]]
+TakeThem = Callable[[list[Handed]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,11 @@ class Blob:
     data: bytes
     timestamp: int
     handed: Handed = field(repr=False, compare=False)
-    command_id: bytes = field(repr=False, compare=False)
-    take: TakeIt = field(repr=False, compare=False)
+    take: TakeThem = field(repr=False, compare=False)
 
     async def taken(self) -> None:
         """Say that it is stored. On return that is recorded; the relay hears of it once there is no hole before it."""
-        await self.take(self.handed, self.command_id)
+        await self.take([self.handed])
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +76,67 @@ class BlobStream:
     What is taken is recorded and acknowledged while the host works on: after a crash up to `TAKES_UNDER_WAY` blobs may
     be given again. `await blob.taken()` returns when that one is on record. A new stream begins with the first blob not
     taken, and ends an older one that still waits.
+
+        asked for --> ready --> the host's --> on a tray --> read by the client --> on the disk
+
+    A tray is on its way as soon as there is something on it. What is taken before the client reads it goes with it: a
+    slow host has each blob recorded by itself, and a fast one shares its commits.
     """
 
     def __init__(
         self,
-        next_blob: Callable[[int], Awaitable[Blob]],
-        begin_take: Callable[[Blob], Awaitable[Taking[None] | None]],
+        next_blobs: Callable[[int], Awaitable[tuple[Handed, ...]]],
+        begin_take: Callable[[Tray], Awaitable[Taking[None] | None]],
+        take: TakeThem,
         reader: int,
     ) -> None:
-        self._next_blob = next_blob
+        self._next_blobs = next_blobs
         self._begin_take = begin_take
+        self._take = take
         self._reader = reader
-        self._before: Blob | None = None
-        self._under_way: deque[tuple[Blob, Taking[None]]] = deque()
+        self._ready: deque[Handed] = deque()
+        self._before: Handed | None = None
+        self._trays: deque[tuple[Tray, Taking[None]]] = deque()
+        self._under_way = 0
 
     def __aiter__(self) -> BlobStream:
         return self
 
     async def __anext__(self) -> Blob:
-        before, self._before = self._before, None
-        if before is not None:
-            taking = await self._begin_take(before)
-            if taking is None:
-                await before.taken()
-            else:
-                self._under_way.append((before, taking))
-        while self._under_way and (self._under_way[0][1].answered or len(self._under_way) >= TAKES_UNDER_WAY):
-            taken, taking = self._under_way.popleft()
+        if self._before is not None:
+            await self._put(self._before)
+            self._before = None
+        if self._ready:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._ready.extend(await self._next_blobs(self._reader))
+        handed = self._before = self._ready.popleft()
+        return show(handed, self._take)
+
+    async def _put(self, handed: Handed) -> None:
+        """On the last tray, or a new one. It waits only when too much is under way."""
+        if self._trays:
+            tray = self._trays[-1][0]
+            if not tray.closed and tray.blobs[0].run == handed.run and self._under_way < TAKES_UNDER_WAY:
+                tray.blobs.append(handed)
+                self._under_way += 1
+                return
+        while self._trays and (self._trays[0][1].answered or self._under_way >= TAKES_UNDER_WAY):
+            tray, taking = self._trays[0]
             try:
                 await taking.wait()
             except (ActorCrashed, ActorStopped):
-                await taken.taken()  # once more, until it is known
-        self._before = await self._next_blob(self._reader)
-        return self._before
+                await self._take(tray.blobs)  # once more, until it is known
+            self._trays.popleft()
+            self._under_way -= len(tray.blobs)
+        tray = Tray([handed])
+        taking = await self._begin_take(tray)
+        if taking is None:
+            await self._take(tray.blobs)
+        else:
+            self._trays.append((tray, taking))
+            self._under_way += 1
+
+
+def show(handed: Handed, take: TakeThem) -> Blob:
+    return Blob(handed.blob_id, handed.cursor, handed.sender, handed.content, handed.timestamp, handed, take)

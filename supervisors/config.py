@@ -78,6 +78,9 @@ class SyncConfig(Table):
     max_reconnect_delay_ms: Milliseconds = 30_000
     direct_invites: bool = False
     """Write invites that hold the group's secret itself (S4's form): whoever finds one later is a member."""
+    bare_groups: bool = False
+    """Join groups whose ID certifies nothing (32 random bytes, as other programs make them): a mistyped or damaged
+    secret then looks like such a group, and whoever learns the ID can register in it."""
     link_scheme: Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*$")] = "ferryman"
     sign_blobs: bool = True
     """Sign data blobs with the device's key; control blobs always are."""

@@ -15,13 +15,13 @@ from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import EventHub
 from ferryman.actors.ports import Ports
-from ferryman.actors.recorder import insist
+from ferryman.actors.recorder import insist, look
 from ferryman.actors.sync_client import sync_client
 from ferryman.actors.sync_messages import CLIENTS, client_name
 from ferryman.actors.transport import read_relay_url
 from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys, derive_group, derive_joined_group
 from ferryman.protocol.machine import Refused
-from ferryman.protocol.sync.control import Member, encode_control
+from ferryman.protocol.sync.control import Checkpoint, Member, encode_control
 from ferryman.protocol.sync.group import Membership
 from ferryman.protocol.sync.outbox import Enqueue, Queued, SealingRules, Writer
 from ferryman.supervisors.config import RuntimeConfig
@@ -56,12 +56,16 @@ class Harbour:
         self._keys[keys.group_id] = keys
         return keys
 
-    async def joined_group(self, secret: bytes, group_id: bytes) -> GroupKeys:
-        """Raises BadInput when the secret is not this group's."""
-        keys = self._keys.get(group_id)
+    async def joined_group(self, secret: bytes, group_id: bytes, *, bare: bool = False) -> GroupKeys:
+        """Raises BadInput when the secret is not this group's. bare: or take it for one of S4's own (wire §7)."""
+        derive = partial(derive_joined_group, secret, group_id, allow_bare=bare)
+        return await self.ports.threads.run(derive)
+
+    async def keys_of(self, member: Membership) -> GroupKeys:
+        keys = self._keys.get(member.group_id)
         if keys is None:
-            keys = await self.ports.threads.run(partial(derive_joined_group, secret, group_id))
-            self._keys[group_id] = keys
+            keys = await self.joined_group(member.secret.reveal(), member.group_id, bare=member.bare)
+            self._keys[member.group_id] = keys
         return keys
 
     def check_relay_url(self, url: str) -> None:
@@ -74,7 +78,7 @@ class Harbour:
         self, outbox: Ref[Any], member: Membership, blob_id: bytes, content: bytes, *, control: bool = False
     ) -> Queued | Refused:
         """Returns when the sealed blob is on disk, or refused. blob_id: the command's id too, so it is queued once."""
-        keys = await self.joined_group(member.secret.reveal(), member.group_id)
+        keys = await self.keys_of(member)
         entropy = self.ports.entropy
         command = Enqueue(
             member.group_id,
@@ -100,6 +104,13 @@ class Harbour:
         """This device's `member` control blob. Its id is made of the device's: tried again, it is a repeat."""
         content = encode_control(Member(self.config.sync.device_name))
         await self.enqueue(ctx.ref(OUTBOX), member, self.device.device_id[:16], content, control=True)
+
+    async def mark(self, ctx: Context[Any], group_id: bytes, checkpoint: Checkpoint) -> None:
+        """This device's checkpoint, if it still belongs to that group."""
+        member = (await look(ctx.ref(GROUP))).member
+        if member is not None and member.group_id == group_id:
+            content = encode_control(checkpoint)
+            await self.enqueue(ctx.ref(OUTBOX), member, self.ports.ids.new_id(), content, control=True)
 
     # --- clients
 
@@ -132,7 +143,7 @@ class Harbour:
             ledger=self.config.ledger,
             group_id=member.group_id,
             device=self.device,
-            keys=await self.joined_group(member.secret.reveal(), member.group_id),
+            keys=await self.keys_of(member),
             settings=settings,
             neighbours=Neighbours(GROUP, OUTBOX, INBOX),
             hub=self.hub,

@@ -133,7 +133,7 @@ def tree(harbour: Harbour, keys: OpenKeychain) -> Supervisor:
     sync = Supervisor(
         [
             ChildSpec("outbox", outbox(ports), capacity=DURABLE_MAILBOX),
-            ChildSpec("inbox", inbox(ports), capacity=DURABLE_MAILBOX),
+            ChildSpec("inbox", inbox(ports, harbour.mark), capacity=DURABLE_MAILBOX),
             ChildSpec("clients", clients),
             ChildSpec("group", group(ports, harbour.start_client_from, harbour.introduce)),
         ],

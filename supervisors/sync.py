@@ -23,7 +23,7 @@ from ferryman.actors.core.ref import Pending as Taking
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import Subscription
 from ferryman.actors.recorder import AGAIN_SECONDS, insist, look
-from ferryman.actors.sync_messages import Handed, NextBlob, PullBlobs, Reconnect, TakeBlob
+from ferryman.actors.sync_messages import Handed, NextBlobs, PullBlobs, Reconnect, TakeBlobs, Tray
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.ledger.codec import Secret
@@ -32,15 +32,16 @@ from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT
 from ferryman.protocol.sync import outbox as out
 from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
-from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled
-from ferryman.protocol.sync.inbox import Take
+from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
+from ferryman.protocol.sync.inbox import Take, strands
 from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
-from ferryman.supervisors.blobs import Blob, BlobStream, Invite, OutboxStatus, PullResult, PushResult
+from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult, show
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invites import InviteDesk
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
+KEY_BYTES = 32
 START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
 REFUSALS: dict[str, type[AppError]] = {
     out.BLOB_TOO_LARGE: BlobTooLarge,
@@ -109,9 +110,10 @@ class Sync:
         invite.check_expiry(harbour.ports.clock.now())
         if invite.bootstrap:
             raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
-        await harbour.joined_group(invite.secret, invite.group_id)
+        keys = await harbour.joined_group(invite.secret, invite.group_id, bare=harbour.config.sync.bare_groups)
+        bare = keys.group_key is None
         url = relay_url or invite.relay_url
-        join = JoinGroup(invite.group_id, Secret(invite.secret), url, invite.creator_id, invite.relay_key)
+        join = JoinGroup(invite.group_id, Secret(invite.secret), url, invite.creator_id, invite.relay_key, bare)
         await self._do(GROUP, join)
         await self._client_started()
 
@@ -128,7 +130,8 @@ class Sync:
     async def push(self, data: bytes, timeout: float = 30.0) -> PushResult:
         """Queue it and wait until the relay has it on disk. timeout: seconds.
 
-        Raises as `enqueue`; Pending(blob_id) when there is no connection or no answer in time: it goes out later.
+        Raises as `enqueue`; Pending(blob_id) at once without a connection, or when it is lost meanwhile, or when there
+        is no answer in time: it goes out later.
         Raises RelayRefused when the relay will never take it."""
         harbour = self._harbour
         blob_id = harbour.ports.ids.new_id()
@@ -164,13 +167,13 @@ class Sync:
             page = await self._ref(client).ask(PullBlobs(after_cursor, limit, own))
         except (ActorCrashed, ActorStopped, NoSuchActor) as error:
             raise Offline("the sync client was restarted meanwhile: try again", retryable=True) from error
-        blobs = tuple(self._blob(handed) for handed in page.blobs)
+        blobs = tuple(show(handed, self._take) for handed in page.blobs)
         return PullResult(blobs, page.has_more, page.max_cursor)
 
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
         self._readers += 1
-        return BlobStream(self._next_blob, self._begin_take, self._readers)
+        return BlobStream(self._next_blobs, self._begin_take, self._take, self._readers)
 
     # --- how it stands
 
@@ -198,12 +201,26 @@ class Sync:
     async def reconnect(self) -> None:
         """Try now, whatever the backoff says, also after another connection of this device took over."""
         await self._member()
+        await self._redial()
+
+    async def trust_relay(self, relay_key: bytes) -> None:
+        """Accept this key from now on, and no other. relay_key: 32 bytes, as the relay's operator told it.
+
+        A connection to another key ends; the next try begins at once. Raises NotEnabled, BadInput."""
+        if len(relay_key) != KEY_BYTES:
+            raise BadInput(f"a relay's key has {KEY_BYTES} bytes, this one {len(relay_key)}")
+        member = await self._member()
+        if member.relay_key != relay_key:
+            await self._do(GROUP, Trust(bytes(relay_key)))
+            await self._redial(anew=True)
+
+    # --- inside
+
+    async def _redial(self, *, anew: bool = False) -> None:
         await self._client_started()
         client = self._harbour.board.client
         if client is not None:
-            await self._ref(client).send(Reconnect())
-
-    # --- inside
+            await self._ref(client).send(Reconnect(anew))
 
     def _relay_url(self, given: str | None) -> str:
         url = given or self._harbour.config.sync.relay_url
@@ -243,19 +260,7 @@ class Sync:
             return
         await self._harbour.start_client(state.member)
 
-    def _blob(self, handed: Handed) -> Blob:
-        return Blob(
-            handed.blob_id,
-            handed.cursor,
-            handed.sender,
-            handed.content,
-            handed.timestamp,
-            handed,
-            self._harbour.ports.ids.new_id(),
-            self._take,
-        )
-
-    async def _next_blob(self, reader: int) -> Blob:
+    async def _next_blobs(self, reader: int) -> tuple[Handed, ...]:
         board = self._harbour.board
         while True:
             client = board.client
@@ -265,28 +270,30 @@ class Sync:
                 await board.changed.wait()
                 continue
             try:
-                return self._blob(await self._ref(client).ask(NextBlob(reader)))
+                return await self._ref(client).ask(NextBlobs(reader))
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
 
-    async def _begin_take(self, blob: Blob) -> Taking[None] | None:
+    async def _begin_take(self, tray: Tray) -> Taking[None] | None:
         """Put it in line with the client; None when there is none."""
-        client, handed = self._harbour.board.client, blob.handed
+        client = self._harbour.board.client
         if client is None:
             return None
-        take = TakeBlob(blob.command_id, handed.cursor, handed.era, handed.link)
         try:
-            return await self._ref(client).post(take)
+            return await self._ref(client).post(TakeBlobs(self._harbour.ports.ids.new_id(), tray))
         except NoSuchActor:
             return None
 
-    async def _take(self, handed: Handed, command_id: bytes) -> None:
-        """Through the client, which knows what lies before it; without one the inbox notes this blob alone."""
+    async def _take(self, blobs: list[Handed]) -> None:
+        """Through the client, which knows what lies before them; without one the inbox notes these alone."""
+        command_id = self._harbour.ports.ids.new_id()
         while (client := self._harbour.board.client) is not None:
             try:
-                return await self._ref(client).ask(TakeBlob(command_id, handed.cursor, handed.era, handed.link))
+                return await self._ref(client).ask(TakeBlobs(command_id, Tray(blobs)))
             except (ActorCrashed, ActorStopped, NoSuchActor):
                 await trio.sleep(AGAIN_SECONDS)
         member = await self._member()
-        await self._do(INBOX, Take(member.group_id, handed.era.incarnation, handed.cursor, handed.link), command_id)
+        cursors = tuple(blob.cursor for blob in blobs)
+        links = (blob.link for blob in blobs if blob.link is not None)
+        await self._do(INBOX, Take(member.group_id, blobs[0].run, cursors, tuple(strands(links))), command_id)
         return None

@@ -58,6 +58,7 @@ class Flag(IntFlag):
 
 
 _KNOWN: Final = 0x1F
+_PADDED, _ZSTD, _CONTROL, _CHAINED, _SIGNED = map(int, Flag)
 
 
 class UndecryptableBlob(RemoteProtocolError):
@@ -172,26 +173,26 @@ def padded_size(size: int) -> int:
 
 
 def _read_plaintext(plain: bytes, aad: bytes, sender_id: bytes, max_blob_size: int) -> Opened:
-    if plain[0] & ~_KNOWN:
+    flags, at = plain[0], 1  # a plain number: an IntFlag costs as much as half a decryption
+    if flags & ~_KNOWN:
         raise UndecryptableBlob("an unknown flag")
-    flags, at = Flag(plain[0]), 1
     chain, chain_bytes, sign_pub, signature = None, b"", None, b""
-    if Flag.CHAINED in flags:
+    if flags & _CHAINED:
         chain_bytes, at = _cut(plain, at, CHAIN_BYTES)
         chain = Chain(chain_bytes[:8], int.from_bytes(chain_bytes[8:16], "big"), chain_bytes[16:])
         if not 1 <= chain.seq <= MAX_SEQ or (chain.seq == 1 and chain.prev != NO_PREV):
             raise UndecryptableBlob("a chain counts from 1, where nothing comes before, to 2^63 - 1")
-    if Flag.SIGNED in flags:
+    if flags & _SIGNED:
         both, at = _cut(plain, at, SIGNATURE_BYTES)
         sign_pub, signature = both[:32], both[32:]
-    packed = _unpadded(plain, at) if Flag.PADDED in flags else plain[at:]
-    content = _expanded(packed, max_blob_size) if Flag.ZSTD in flags else packed
+    packed = _unpadded(plain, at) if flags & _PADDED else plain[at:]
+    content = _expanded(packed, max_blob_size) if flags & _ZSTD else packed
     if sign_pub is not None and not (
         sign_pub_belongs(sign_pub, sender_id)
         and signature_holds(sign_pub, _signed(aad, flags, chain_bytes, content), signature)
     ):
         raise UndecryptableBlob("the signature is not the sender's")
-    return Opened(content, Flag.CONTROL in flags, chain, sign_pub)
+    return Opened(content, bool(flags & _CONTROL), chain, sign_pub)
 
 
 def _cut(plain: bytes, at: int, size: int) -> tuple[bytes, int]:
@@ -228,5 +229,5 @@ def _associated(epoch: bytes, group_id: bytes, sender_id: bytes, blob_id: bytes)
     return domains.BLOB + FORMAT + epoch + group_id + sender_id + blob_id
 
 
-def _signed(aad: bytes, flags: Flag, chain: bytes, content: bytes) -> bytes:
+def _signed(aad: bytes, flags: int, chain: bytes, content: bytes) -> bytes:
     return domains.BLOB_SIGNATURE + aad + bytes((flags,)) + chain + hashlib.sha256(content).digest()

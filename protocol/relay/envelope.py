@@ -21,7 +21,7 @@ from msgspec.msgpack import Decoder
 
 from ferryman.protocol.errors import LocalProtocolError, RemoteProtocolError
 from ferryman.protocol.relay.errors import InvalidMessage
-from ferryman.protocol.relay.liberal import LiberalReader
+from ferryman.protocol.relay.liberal import MAX_ENTRIES, LiberalReader
 from ferryman.protocol.relay.messages import (
     CODES,
     FROM_CLIENT,
@@ -134,9 +134,20 @@ def _patient_envelope(data: bytes) -> tuple[_Envelope, bool]:
 def _reader(struct: type[Message]) -> _Reader:
     patient = LiberalReader(struct)
     settle = _SETTLE.get(struct)
-    if struct in _NESTED:
-        return lambda payload: (settle or _as_it_is)(_patient_message(patient, payload))
     fast = Decoder(struct)
+    if struct in _NESTED:
+
+        def read_nested(payload: bytes) -> Message:
+            try:
+                message = fast.decode(payload)
+                entries = getattr(message, struct.__struct_fields__[0])
+                if _WRITE(message) != payload or len(entries) > MAX_ENTRIES:
+                    message = _patient_message(patient, payload)
+            except _UNREADABLE:
+                message = _patient_message(patient, payload)
+            return message if settle is None else settle(message)
+
+        return read_nested
     required = len(struct.__struct_fields__) - len(struct.__struct_defaults__)
     optional = struct.__struct_fields__[required:]
 
@@ -186,17 +197,13 @@ def _settle_error(message: Any) -> Message:
     return msgspec.structs.replace(message, message=clean_text(message.message, TEXT_BYTES))
 
 
-def _as_it_is(message: Message) -> Message:
-    return message
-
-
 def _settle_version(message: Any) -> Any:
     if message.version != VERSION:
         raise InvalidMessage(f"version {message.version} in an envelope of version {VERSION}")
     return message
 
 
-# A struct inside a struct hides its own duplicates from the count, so these are always read patiently.
+# A struct inside a struct hides its own duplicates from the count: these are canonical if they are written just so.
 _NESTED: Final = frozenset[type[Message]]({PullResponse, Peers})
 _SETTLE: Final[dict[type[Message], Callable[[Any], Message]]] = {
     Hello: _settle_hello,

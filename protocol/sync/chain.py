@@ -14,14 +14,17 @@ Each chain is remembered for 1,024 numbers back. What is older and was not misse
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ferryman.protocol.crypto.sealing import NO_PREV, Chain, blob_hash
+from ferryman.protocol.errors import LocalProtocolError
 
 WINDOW: Final = 1_024
 # More holes than this in one chain are a history that is lost, not a delivery out of order; the oldest is forgotten.
 MAX_GAPS: Final = 64
+NEWEST: Final = 64  # kept apart: copying these few costs less than copying the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class GapClosed:
 
 
 Verdict: TypeAlias = Delivered | Replayed | HistoryFork | HistoryGap | GapClosed
+_NEXT: Final = (Delivered(),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +90,31 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class ChainView:
-    """The receiver's side of one (sender, chain_id): the last 1,024 numbers, and what is missing."""
+    """The receiver's side of one (sender, chain_id): the last 1,024 numbers, and what is missing.
+
+    newest: those after `recent` that came one by one. They are moved over in packs, so that the usual blob, which is
+    the next one, costs a short copy and not a long one.
+    """
 
     baseline: int
     recent: tuple[Seen, ...]  # ascending by seq, never empty
     missing: tuple[tuple[int, int], ...] = ()  # ascending, each first..last
+    newest: tuple[Seen, ...] = ()
 
     @property
     def last(self) -> int:
-        return self.recent[-1].seq
+        return self.newest[-1].seq if self.newest else self.recent[-1].seq
+
+    @property
+    def top(self) -> int:
+        """The highest number that is known of, seen or missing."""
+        return max(self.last, self.missing[-1][1]) if self.missing else self.last
+
+    @property
+    def window(self) -> tuple[Seen, ...]:
+        """The last 1,024 numbers, as far as they are known."""
+        both = self.recent + self.newest
+        return both[bisect_left(both, both[-1].seq - WINDOW + 1, key=_seq) :]
 
 
 def receive(view: ChainView | None, chain: Chain, sealed_hash: bytes) -> tuple[ChainView, tuple[Verdict, ...]]:
@@ -102,28 +122,79 @@ def receive(view: ChainView | None, chain: Chain, sealed_hash: bytes) -> tuple[C
     seen = Seen(chain.seq, sealed_hash, chain.prev)
     if view is None:
         return ChainView(chain.seq, (seen,)), (Delivered(),)
-    at = bisect_left(view.recent, chain.seq, key=_seq)
-    if at < len(view.recent) and view.recent[at].seq == chain.seq:
-        same = view.recent[at].sealed_hash == sealed_hash
-        return view, (Replayed() if same else HistoryFork(chain.seq),)
-    hole = next((gap for gap in view.missing if gap[0] <= chain.seq <= gap[1]), None)
-    if hole is None and chain.seq <= view.last - WINDOW:
+    before = view.newest[-1] if view.newest else view.recent[-1]
+    if chain.seq == before.seq + 1 and view.top == before.seq:
+        if before.sealed_hash != chain.prev:
+            return view, (HistoryFork(chain.seq),)
+        return _append(view, seen), _NEXT
+    return _place(view, seen)
+
+
+def compare(view: ChainView, seq: int, sealed_hash: bytes) -> tuple[ChainView, tuple[Verdict, ...]]:
+    """Another device has seen the chain up to `seq`, and so should we have: everything before its word has come."""
+    if seq > view.top:
+        gap = (view.top + 1, seq)
+        missing = (*view.missing, gap)[-MAX_GAPS:]
+        return ChainView(view.baseline, view.recent, missing, view.newest), (HistoryGap(*gap),)
+    known = view.window
+    at = bisect_left(known, seq, key=_seq)
+    if at < len(known) and known[at].seq == seq and known[at].sealed_hash != sealed_hash:
+        return view, (HistoryFork(seq),)
+    return view, ()
+
+
+def receive_row(view: ChainView | None, first: Chain, hashes: Sequence[bytes]) -> ChainView:
+    """Blobs that follow each other, all at once: the view that `receive` would lead to, one by one."""
+    before = None if view is None else view.newest[-1] if view.newest else view.recent[-1]
+    if (
+        view is not None
+        and before is not None
+        and first.seq == before.seq + 1 == view.top + 1
+        and first.prev == before.sealed_hash
+    ):
+        prevs = (first.prev, *hashes)
+        row = tuple([Seen(seq, *pair) for seq, pair in enumerate(zip(hashes, prevs, strict=False), first.seq)])
+        return ChainView(view.baseline, ChainView(0, view.window, (), row).window, view.missing)
+    chain = first
+    for sealed_hash in hashes:
+        view, _ = receive(view, chain, sealed_hash)
+        chain = Chain(chain.chain_id, chain.seq + 1, sealed_hash)
+    if view is None:
+        raise LocalProtocolError("a row of blobs has one at least")
+    return view
+
+
+def _append(view: ChainView, seen: Seen) -> ChainView:
+    newest = (*view.newest, seen)
+    if len(newest) < NEWEST:
+        return ChainView(view.baseline, view.recent, view.missing, newest)
+    return ChainView(view.baseline, ChainView(0, view.recent, (), newest).window, view.missing)
+
+
+def _place(view: ChainView, seen: Seen) -> tuple[ChainView, tuple[Verdict, ...]]:
+    """Anything but the next one."""
+    known, seq = view.window, seen.seq
+    at = bisect_left(known, seq, key=_seq)
+    if at < len(known) and known[at].seq == seq:
+        same = known[at].sealed_hash == seen.sealed_hash
+        return view, (Replayed() if same else HistoryFork(seq),)
+    hole = next((gap for gap in view.missing if gap[0] <= seq <= gap[1]), None)
+    if hole is None and seq <= view.last - WINDOW:
         return view, (Replayed(),)
-    if not _links(view.recent, at, seen):
-        return view, (HistoryFork(chain.seq),)
+    if not _links(known, at, seen):
+        return view, (HistoryFork(seq),)
     verdicts: tuple[Verdict, ...] = (Delivered(),)
     missing = view.missing
-    if chain.seq > view.last + 1:
-        gap = (view.last + 1, chain.seq - 1)
+    if seq > view.top + 1:
+        gap = (view.top + 1, seq - 1)
         missing = (*missing, gap)[-MAX_GAPS:]
         verdicts = (Delivered(), HistoryGap(*gap))
     elif hole is not None:
-        rest = tuple(part for part in ((hole[0], chain.seq - 1), (chain.seq + 1, hole[1])) if part[0] <= part[1])
+        rest = tuple(part for part in ((hole[0], seq - 1), (seq + 1, hole[1])) if part[0] <= part[1])
         missing = tuple(part for gap in missing for part in (rest if gap == hole else (gap,)))[-MAX_GAPS:]
         verdicts = (Delivered(),) if rest else (Delivered(), GapClosed(*hole))
-    recent = (*view.recent[:at], seen, *view.recent[at:])
-    oldest = bisect_left(recent, recent[-1].seq - WINDOW + 1, key=_seq)
-    return replace(view, baseline=min(view.baseline, chain.seq), recent=recent[oldest:], missing=missing), verdicts
+    recent = ChainView(0, (*known[:at], seen, *known[at:])).window
+    return ChainView(min(view.baseline, seq), recent, missing), verdicts
 
 
 def _links(recent: tuple[Seen, ...], at: int, seen: Seen) -> bool:

@@ -187,12 +187,12 @@ def welcomed(session: Session, phase: AwaitingWelcome, welcome: Welcome, now: fl
     other = session.incarnation and incarnation and incarnation != session.incarnation
     if phase.from_zero or other or welcome.max_cursor < session.intake.covered:
         empty = inflow.resume(session.intake.device_id, 0, ())
-        session = replace(session, incarnation=incarnation, recorded=0, intake=empty, resets=session.resets + 1)
+        session = replace(session, incarnation=incarnation, recorded=0, intake=empty, run=session.run + 1)
         required = events.ResyncRequired("the relay does not have the history that we had")
-        effects += [RecordRestart(incarnation, 0), Tell(required)]
+        effects += [RecordRestart(session.run, incarnation), Tell(required)]
     elif incarnation and not session.incarnation:
         session = replace(session, incarnation=incarnation)
-        effects.append(RecordRestart(incarnation, session.recorded))
+        effects.append(RecordRestart(session.run, incarnation))
     hello_cursor = 0 if phase.from_zero else session.recorded
     inflows = inflow.want(session.intake, welcome.max_cursor)
     if welcome.min_cursor is not None and inflows.covered < welcome.min_cursor - 1:
@@ -256,6 +256,8 @@ def lost(session: Session, how: Lost, attempt: int) -> Step:
     after, effects = disconnected(session, how.reason)
     if how.notable:
         effects = (Tell(events.Error(0, how.reason)), *effects)
+    if how.other_key is not None:
+        effects = (Tell(events.RelayKeyChanged(how.other_key)), *effects)
     if how.close_code == CloseCode.REPLACED:
         return replace(after, phase=Offline("another connection of this device took over")), effects
     if not session.rules.auto_reconnect:

@@ -1,8 +1,9 @@
 """Control blobs: what devices of a group tell each other beside their application's data (wire.md §6, §7).
 
-| kind   | fields        | says                                                                   |
-|--------|---------------|------------------------------------------------------------------------|
-| member | device_name   | its signed sender belongs to the group's roster; pushed on joining     |
+| kind       | fields      | says                                                                   |
+|------------|-------------|------------------------------------------------------------------------|
+| member     | device_name | its signed sender belongs to the group's roster; pushed on joining     |
+| checkpoint | heads       | how far its signed sender has seen the others' chains                  |
 
 The content of a control blob is a MessagePack map with `kind`. A kind that this version does not know is not an error.
 """
@@ -10,22 +11,38 @@ The content of a control blob is a MessagePack map with `kind`. A kind that this
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.errors import InvalidMessage
 from ferryman.protocol.relay.liberal import LiberalReader
-from ferryman.protocol.relay.messages import clean_device_name
+from ferryman.protocol.relay.messages import Bytes16, Bytes32, Uint, clean_device_name
 
 MEMBER: Final = "member"
+CHECKPOINT: Final = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
     device_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last blob seen of one chain. device_id: 32 bytes; chain_id: 8; sealed_hash: 16."""
+
+    device_id: bytes
+    chain_id: bytes
+    seq: int
+    sealed_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    heads: tuple[Head, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +52,7 @@ class UnknownControl:
     kind: str
 
 
-Control: TypeAlias = Member | UnknownControl
+Control: TypeAlias = Member | Checkpoint | UnknownControl
 
 
 class _Kind(Struct, frozen=True):
@@ -47,14 +64,32 @@ class _Member(Struct, frozen=True):
     device_name: str
 
 
+class _Head(Struct, frozen=True, array_like=True):
+    device_id: Bytes32
+    chain_id: Annotated[bytes, Meta(min_length=8, max_length=8)]
+    seq: Uint
+    sealed_hash: Bytes16
+
+
+class _Checkpoint(Struct, frozen=True):
+    kind: str
+    heads: tuple[_Head, ...]
+
+
 _READ_KIND: Final = LiberalReader(_Kind)
 _READ_MEMBER: Final = LiberalReader(_Member)
+_READ_CHECKPOINT: Final = LiberalReader(_Checkpoint)
 _ONE_VALUE: Final = msgspec.msgpack.Decoder(msgspec.Raw)
 _WRITE: Final = msgspec.msgpack.Encoder().encode
 
 
-def encode_control(control: Member) -> bytes:
-    return _WRITE(_Member(MEMBER, clean_device_name(control.device_name)))
+def encode_control(control: Member | Checkpoint) -> bytes:
+    match control:
+        case Member(device_name):
+            return _WRITE(_Member(MEMBER, clean_device_name(device_name)))
+        case Checkpoint(heads):
+            rows = tuple(_Head(each.device_id, each.chain_id, each.seq, each.sealed_hash) for each in heads)
+            return _WRITE(_Checkpoint(CHECKPOINT, rows))
 
 
 def decode_control(content: bytes) -> Control:
@@ -64,6 +99,9 @@ def decode_control(content: bytes) -> Control:
         kind = _READ_KIND.read(content)[0].kind
         if kind == MEMBER:
             return Member(clean_device_name(_READ_MEMBER.read(content)[0].device_name))
+        if kind == CHECKPOINT:
+            rows = _READ_CHECKPOINT.read(content)[0].heads
+            return Checkpoint(tuple(Head(row.device_id, row.chain_id, row.seq, row.sealed_hash) for row in rows))
     except (InvalidMessage, msgspec.DecodeError, RecursionError):
         raise RemoteProtocolError("a control blob that is not readable") from None
     return UnknownControl(kind)

@@ -98,8 +98,10 @@ class RecordAdvance:
 
 @dataclass(frozen=True, slots=True)
 class RecordRestart:
+    """The relay counts anew, or it names the run that it had not named."""
+
+    run: int
     incarnation: bytes
-    through: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@
 | Closed          | CLOSED             | the runtime's block has ended                                           |
 | InviteRefused   | INVITE_REFUSED     | ask for a new invite                                                    |
 | RelayRefused    | RELAY_REFUSED      | what the relay said                                                     |
+| RelayUntrusted  | RELAY_KEY_CHANGED  | ask its operator for its key; `trust_relay` accepts that one            |
 """
 
 from __future__ import annotations
@@ -59,3 +60,16 @@ class InviteRefused(AppError):
 
 class RelayRefused(AppError):
     code = "RELAY_REFUSED"
+
+
+class RelayUntrusted(AppError):
+    """The relay shows another key than the pinned one. relay_key: what it shows, 32 bytes."""
+
+    code = "RELAY_KEY_CHANGED"
+
+    def __init__(self, relay_key: bytes) -> None:
+        super().__init__(
+            "the relay shows another key than before: someone is in between, or the relay lost its key. Ask its"
+            " operator which key it has; trust_relay(key) accepts that one"
+        )
+        self.relay_key = relay_key

@@ -8,9 +8,11 @@
 | BlobPushed         | the relay has our blob on disk, and our outbox knows it                                  |
 | BlobRejected       | the relay will never take this blob of ours; the outbox has set it aside                 |
 | Error              | a refusal of the relay, or something that needs a person                                 |
+| RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
 | ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
 | HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
+| HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
 | HistoryFork        | a sender's chain shows two blobs in one place: somebody shows two histories              |
 | UndecryptableBlobs | so many blobs of a sender did not open in the last minute; they were passed over         |
 | Lagged             | this subscriber was too slow: so many events were dropped for it                         |
@@ -90,6 +92,13 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayKeyChanged:
+    """relay_key: what it shows now, 32 bytes; `trust_relay` accepts it, if its operator confirms it."""
+
+    relay_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     status: ConnectionStatus
 
@@ -101,6 +110,13 @@ class ResyncRequired:
 
 @dataclass(frozen=True, slots=True)
 class HistoryGap:
+    sender: bytes
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryGapClosed:
     sender: bytes
     first: int
     last: int
@@ -130,9 +146,11 @@ SyncEvent: TypeAlias = (
     | BlobPushed
     | BlobRejected
     | Error
+    | RelayKeyChanged
     | StatusChanged
     | ResyncRequired
     | HistoryGap
+    | HistoryGapClosed
     | HistoryFork
     | UndecryptableBlobs
     | Lagged

@@ -26,7 +26,10 @@ NOT_A_MEMBER = "SYNC_NOT_ENABLED"
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """secret: what the group's keys are derived from (wire §7). relay_key: pinned; None before the first contact."""
+    """secret: what the group's keys are derived from (wire §7). relay_key: pinned; None before the first contact.
+
+    bare: a group of S4's own, whose ID is 32 random bytes and certifies nothing; it sends no proof.
+    """
 
     group_id: bytes
     secret: Secret
@@ -34,6 +37,7 @@ class Membership:
     creator_id: bytes
     relay_key: bytes | None = None
     introduced: bool = False
+    bare: bool = False
 
 
 @recorded("group.state/1")
@@ -52,6 +56,7 @@ class JoinGroup(Command[None]):
     relay_url: str
     creator_id: bytes
     relay_key: bytes | None
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,14 @@ class ConfirmIntroduced(Command[None]):
     group_id: bytes
 
 
-GroupCommand: TypeAlias = JoinGroup | SetEnabled | Pin | ConfirmIntroduced
+@dataclass(frozen=True, slots=True)
+class Trust(Command[None]):
+    """A person accepts this key in the place of the pinned one (wire §7)."""
+
+    relay_key: bytes
+
+
+GroupCommand: TypeAlias = JoinGroup | SetEnabled | Pin | Trust | ConfirmIntroduced
 
 
 @recorded("group.joined/1")
@@ -84,6 +96,7 @@ class GroupJoined:
     relay_url: str
     creator_id: bytes
     relay_key: bytes | None
+    bare: bool = False
 
 
 @recorded("group.enabled/1")
@@ -149,6 +162,10 @@ class Group:
                 if member is None or member.group_id != group_id or member.relay_key is not None:
                     return Decision()
                 return Decision((RelayChanged(member.relay_url, relay_key),))
+            case Trust(relay_key):
+                if member is None:
+                    return Refused(NOT_A_MEMBER, "this device belongs to no group yet")
+                return Decision((RelayChanged(member.relay_url, relay_key),) if member.relay_key != relay_key else ())
             case ConfirmIntroduced(group_id):
                 if member is None or member.group_id != group_id or member.introduced:
                     return Decision()
@@ -156,8 +173,9 @@ class Group:
 
     def evolve(self, state: GroupState, event: GroupEvent) -> GroupState:
         match event:
-            case GroupJoined(group_id, secret, relay_url, creator_id, relay_key):
-                return GroupState(Membership(group_id, secret, relay_url, creator_id, relay_key), enabled=True)
+            case GroupJoined(group_id, secret, relay_url, creator_id, relay_key, bare):
+                member = Membership(group_id, secret, relay_url, creator_id, relay_key, bare=bare)
+                return GroupState(member, enabled=True)
             case SyncSwitched(enabled):
                 return replace(state, enabled=enabled)
             case RelayChanged(relay_url, relay_key):
@@ -184,8 +202,8 @@ class Group:
 def join(state: GroupState, command: JoinGroup) -> Decision[GroupEvent] | Refused:
     member = state.member
     if member is None:
-        joined = GroupJoined(command.group_id, command.secret, command.relay_url, command.creator_id, command.relay_key)
-        return Decision((joined,))
+        how = (command.relay_url, command.creator_id, command.relay_key, command.bare)
+        return Decision((GroupJoined(command.group_id, command.secret, *how),))
     if member.group_id != command.group_id:
         return Refused(ALREADY_JOINED, "this device belongs to another group: a home directory holds one")
     events: tuple[GroupEvent, ...] = ()

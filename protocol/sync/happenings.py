@@ -37,11 +37,15 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """close_code: the WebSocket's, 0 when it did not get so far. notable: the host hears of it as an Error."""
+    """close_code: the WebSocket's, 0 when it did not get so far. notable: the host hears of it as an Error.
+
+    other_key: the relay's key, where it is not the pinned one.
+    """
 
     reason: str
     close_code: int = 0
     notable: bool = False
+    other_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +78,23 @@ class HostPulled:
 
 
 @dataclass(frozen=True, slots=True)
-class BlobOpened:
-    """for_host: else there is nothing in it for the host to take."""
+class BlobsOpened:
+    """Everything held up to `through` is opened. passed: those in which there is nothing for the host to take."""
 
-    cursor: int
-    for_host: bool
+    through: int
+    passed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class HostGot:
-    cursor: int
+    """Everything opened up to `through`."""
+
+    through: int
 
 
 @dataclass(frozen=True, slots=True)
 class HostTook:
-    cursor: int
+    cursors: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ Input: TypeAlias = (
     | OutboxSeen
     | PushGone
     | HostPulled
-    | BlobOpened
+    | BlobsOpened
     | HostGot
     | HostTook
     | HostBegan

@@ -7,36 +7,54 @@
 
 | command  | what it records                                                                              |
 |----------|----------------------------------------------------------------------------------------------|
-| Take     | the host stored one blob; its place in its sender's chain (wire §6) is seen from now on        |
+| Take     | the host stored blobs; their places in their senders' chains (wire §6) are seen from now on    |
 | Advance  | up to `through` there is nothing left that the host has still to take                         |
-| Restart  | the relay counts anew (another incarnation): from cursor 0 again, the chains stay as they are |
+| Restart  | the relay counts anew: from cursor 0 again, in another run; the chains stay as they are       |
+|          | the same run: the relay names what it had not named                                           |
+
+A run is one life of the relay's cursors, counted here; its name on the wire, the incarnation, a relay may keep to
+itself, or tell late.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
-from ferryman.protocol.sync.chain import ChainView, receive
+from ferryman.protocol.sync.chain import ChainView, receive_row
+from ferryman.protocol.sync.control import Head
 
 MAX_ABOVE = 10_000
 """Cursors taken behind a hole. The lowest are forgotten beyond that: those blobs would be given again, not lost."""
+
+HASH_BYTES = 16
+CHECKPOINT_BLOBS = 256
+CHECKPOINT_SECONDS = 24 * 3600
+MAX_HEADS = 256  # some 20 KB; a group has 64 devices, and a device another chain for each store it lost
 
 ChainKey: TypeAlias = tuple[bytes, bytes]  # (sender, chain_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One group's part. incarnation: the relay's name for this run of cursors, b"" when it gives none."""
+    """One group's part. incarnation: the relay's name for this run of cursors, b"" when it gives none.
+
+    unmarked: blobs of others since the last checkpoint; since, at: when the first and the last of them were taken.
+    """
 
     incarnation: bytes = b""
     through: int = 0
     above: tuple[int, ...] = ()
     chains: Mapping[ChainKey, ChainView] = field(default_factory=dict[ChainKey, ChainView])
+    run: int = 0
+    unmarked: int = 0
+    unmarked_since: int = 0
+    unmarked_at: int = 0
+    checkpoints: int = 0
 
 
 @recorded("inbox.state/1")
@@ -58,17 +76,58 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Take(Command[int]):
-    """Reply: `through` afterwards. through: as far as the client knows, with this blob taken, that no hole is left.
+class Strand:
+    """Blobs that follow each other in one chain. hashes: of each, 16 bytes, one after the other."""
 
-    cursor: 0 for one of an earlier run of cursors that had the same name, or none.
+    sender: bytes
+    first: Chain
+    hashes: bytes
+
+    @property
+    def row(self) -> list[bytes]:
+        return [self.hashes[at : at + HASH_BYTES] for at in range(0, len(self.hashes), HASH_BYTES)]
+
+
+def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
+    """The same places, with what follows from the one before left out."""
+    found: list[Strand] = []
+    hashes: list[bytes] = []
+    first: Link | None = None
+    last: Link | None = None
+    for link in links:
+        if first is not None and last is not None:
+            here, there = link.chain, last.chain
+            if (
+                here.seq == there.seq + 1
+                and here.prev == last.sealed_hash
+                and here.chain_id == there.chain_id
+                and link.sender == last.sender
+            ):
+                hashes.append(link.sealed_hash)
+                last = link
+                continue
+            found.append(Strand(first.sender, first.chain, b"".join(hashes)))
+        first = last = link
+        hashes = [link.sealed_hash]
+    if first is not None:
+        found.append(Strand(first.sender, first.chain, b"".join(hashes)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Take(Command[int]):
+    """Reply: `through` afterwards. through: as far as the client knows, with these taken, that no hole is left.
+
+    data: how many of them were for the host; at: UNIX seconds.
     """
 
     group_id: bytes
-    incarnation: bytes
-    cursor: int
-    link: Link | None
+    run: int
+    cursors: tuple[int, ...]
+    strands: tuple[Strand, ...]
     through: int = 0
+    data: int = 0
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,31 +135,66 @@ class Advance(Command[int]):
     """Reply: `through` afterwards."""
 
     group_id: bytes
-    incarnation: bytes
+    run: int
     through: int
 
 
 @dataclass(frozen=True, slots=True)
 class Restart(Command[int]):
-    """Reply: `through` afterwards. through: 0, or where it stays when the relay only names what it had not named."""
+    """Reply: `through` afterwards."""
 
     group_id: bytes
+    run: int
     incarnation: bytes
-    through: int = 0
 
 
-InboxCommand: TypeAlias = Take | Advance | Restart
+@dataclass(frozen=True, slots=True)
+class ConfirmCheckpoint(Command[int]):
+    """Reply: `through`. A checkpoint is in the outbox that accounts for `blobs`."""
+
+    group_id: bytes
+    blobs: int
+
+
+InboxCommand: TypeAlias = Take | Advance | Restart | ConfirmCheckpoint
 
 
 @recorded("inbox.blob_taken/1")
 @dataclass(frozen=True, slots=True)
 class BlobTaken:
-    """cursor: 0 when it was of an earlier incarnation: then only the chain moves."""
+    """As it was recorded when blobs were taken one by one."""
 
     group_id: bytes
     cursor: int
     link: Link | None
     through: int
+
+
+@recorded("inbox.blobs_taken/1")
+@dataclass(frozen=True, slots=True)
+class BlobsTaken:
+    """cursors: those above `through`; none when they are of an earlier run: then only the chains move."""
+
+    group_id: bytes
+    cursors: tuple[int, ...]
+    strands: tuple[Strand, ...]
+    through: int
+    data: int = 0
+    at: int = 0
+
+
+@recorded("inbox.checkpoint_made/1")
+@dataclass(frozen=True, slots=True)
+class CheckpointMade:
+    group_id: bytes
+    blobs: int
+
+
+@recorded("inbox.run_named/1")
+@dataclass(frozen=True, slots=True)
+class RunNamed:
+    group_id: bytes
+    incarnation: bytes
 
 
 @recorded("inbox.cursor_advanced/1")
@@ -116,9 +210,17 @@ class CursorsRestarted:
     group_id: bytes
     incarnation: bytes
     through: int
+    run: int = 0
 
 
-InboxEvent: TypeAlias = BlobTaken | CursorAdvanced | CursorsRestarted
+InboxEvent: TypeAlias = BlobTaken | BlobsTaken | CursorAdvanced | CursorsRestarted | RunNamed | CheckpointMade
+
+
+@dataclass(frozen=True, slots=True)
+class MakeCheckpoint:
+    """Queue a checkpoint with the heads of this group as they are then."""
+
+    group_id: bytes
 
 
 class Inbox:
@@ -130,55 +232,97 @@ class Inbox:
     def decide(self, state: InboxState, command: InboxCommand) -> Decision[InboxEvent]:
         position = state.positions.get(command.group_id, START)
         match command:
-            case Take(group_id, incarnation, cursor, link) if not cursor or incarnation != position.incarnation:
-                if link is None:
-                    return Decision(reply=position.through)
-                return Decision((BlobTaken(group_id, 0, link, position.through),), reply=position.through)
-            case Take(group_id, _, cursor, link, through):
+            case Take(group_id, run, _, places, _, data, at) if run != position.run:
+                taken = (BlobsTaken(group_id, (), places, position.through, data, at),) if places else ()
+                return Decision(taken, reply=position.through)
+            case Take(group_id, _, cursors, places, through, data, at):
                 through = max(through, position.through)
-                if cursor <= position.through or cursor in position.above:
-                    if through == position.through:
-                        return Decision(reply=through)
-                    return Decision((CursorAdvanced(group_id, through),), reply=through)
-                return Decision((BlobTaken(group_id, cursor, link, through),), reply=through)
-            case Advance(group_id, incarnation, through):
-                if incarnation != position.incarnation or through <= position.through:
+                fresh = [each for each in cursors if each > position.through and each not in position.above]
+                if not fresh:
+                    advanced = (CursorAdvanced(group_id, through),) if through > position.through else ()
+                    return Decision(advanced, reply=through)
+                above = tuple(each for each in fresh if each > through)
+                return Decision((BlobsTaken(group_id, above, places, through, data, at),), reply=through)
+            case Advance(group_id, run, through):
+                if run != position.run or through <= position.through:
                     return Decision(reply=position.through)
                 return Decision((CursorAdvanced(group_id, through),), reply=through)
-            case Restart(group_id, incarnation, through):
-                if incarnation == position.incarnation and through >= position.through and not position.above:
-                    return Decision(reply=position.through)
-                return Decision((CursorsRestarted(group_id, incarnation, through),), reply=through)
+            case Restart(group_id, run, incarnation) if run == position.run:
+                named = (RunNamed(group_id, incarnation),) if incarnation != position.incarnation else ()
+                return Decision(named, reply=position.through)
+            case Restart(group_id, run, incarnation):
+                return Decision((CursorsRestarted(group_id, incarnation, 0, run),), reply=0)
+            case ConfirmCheckpoint(group_id, blobs):
+                return Decision((CheckpointMade(group_id, blobs),), reply=position.through)
 
     def evolve(self, state: InboxState, event: InboxEvent) -> InboxState:
         position = state.positions.get(event.group_id, START)
         match event:
             case BlobTaken(_, cursor, link, through):
-                above = insert(position.above, cursor) if cursor > through else position.above
-                position = replace(position, chains=seen(position.chains, link))
+                above = insert(position.above, (cursor,)) if cursor > through else position.above
+                position = replace(position, chains=seen(position.chains, strands(() if link is None else (link,))))
                 position = settle(position, through, above)
+            case BlobsTaken(_, cursors, places, through, data, at):
+                position = count(replace(position, chains=seen(position.chains, places)), data, at)
+                position = settle(position, through, insert(position.above, cursors) if cursors else position.above)
+            case CheckpointMade(_, blobs):
+                left = max(position.unmarked - blobs, 0)
+                position = replace(
+                    position,
+                    unmarked=left,
+                    unmarked_since=position.unmarked_at,
+                    checkpoints=position.checkpoints + 1,
+                )
+            case RunNamed(_, incarnation):
+                position = replace(position, incarnation=incarnation)
             case CursorAdvanced(_, through):
                 position = settle(position, through, position.above)
-            case CursorsRestarted(_, incarnation, through):
-                position = replace(position, incarnation=incarnation, through=through, above=())
+            case CursorsRestarted(_, incarnation, through, run):
+                position = replace(position, incarnation=incarnation, through=through, above=(), run=run)
         return InboxState({**state.positions, event.group_id: position})
 
-    def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:  # noqa: ARG002 - the machine's form
-        """Nothing: what was recorded reaches the relay with the next ACK or HELLO."""
-        return {}
+    def owed(self, state: InboxState) -> Mapping[DebtId, Effect]:
+        """Checkpoints. What was recorded needs no debt: it reaches the relay with the next ACK or HELLO."""
+        return {
+            f"checkpoint/{group_id.hex()}/{position.checkpoints}": MakeCheckpoint(group_id)
+            for group_id, position in state.positions.items()
+            if is_due(position)
+        }
 
 
-def insert(above: tuple[int, ...], cursor: int) -> tuple[int, ...]:
-    return tuple(sorted((*above, cursor))[-MAX_ABOVE:])
+def count(position: Position, data: int, at: int) -> Position:
+    if not data:
+        return position
+    since = position.unmarked_since if position.unmarked else at
+    return replace(position, unmarked=position.unmarked + data, unmarked_since=since, unmarked_at=at)
+
+
+def is_due(position: Position) -> bool:
+    """Whether the others should hear how far we have seen their chains (wire §6)."""
+    passed = position.unmarked_at - position.unmarked_since
+    return position.unmarked >= CHECKPOINT_BLOBS or (position.unmarked > 0 and passed >= CHECKPOINT_SECONDS)
+
+
+def heads(position: Position) -> tuple[Head, ...]:
+    found: list[Head] = []
+    for (sender, chain_id), view in position.chains.items():
+        last = view.newest[-1] if view.newest else view.recent[-1]
+        found.append(Head(sender, chain_id, last.seq, last.sealed_hash))
+    return tuple(found[-MAX_HEADS:])
+
+
+def insert(above: tuple[int, ...], cursors: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(sorted((*above, *cursors))[-MAX_ABOVE:])
 
 
 def settle(position: Position, through: int, above: tuple[int, ...]) -> Position:
     return replace(position, through=through, above=tuple(cursor for cursor in above if cursor > through))
 
 
-def seen(chains: Mapping[ChainKey, ChainView], link: Link | None) -> Mapping[ChainKey, ChainView]:
-    if link is None:
-        return chains
-    key = (link.sender, link.chain.chain_id)
-    view, _ = receive(chains.get(key), link.chain, link.sealed_hash)
-    return {**chains, key: view}
+def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapping[ChainKey, ChainView]:
+    """The chains with these places seen."""
+    after = dict(chains)
+    for strand in places:
+        key = (strand.sender, strand.first.chain_id)
+        after[key] = receive_row(after.get(key), strand.first, strand.row)
+    return after

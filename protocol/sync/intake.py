@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile, islice
 
 from ferryman.protocol.errors import RemoteProtocolError
+from ferryman.protocol.relay.limits import MAX_PULL_LIMIT
 from ferryman.protocol.relay.messages import BlobEntry, Notify, PullResponse
 
-HELD_BLOBS = 1_000  # held for a host that does not take them; the relay keeps the rest
+HELD_BLOBS = 3_000  # held for a host that does not take them; the relay keeps the rest
 HELD_BYTES = 16 * 1_048_576
-PULL_BLOBS = 100  # S4 §5.3's default; the relay cuts a response at 4 MiB anyway
+PULL_BLOBS = MAX_PULL_LIMIT  # the relay cuts a response at 4 MiB; two pages wait while the third is on its way
 ISLANDS = 4_096  # known cursors behind a hole; more are pulled instead
 
 
@@ -58,25 +60,22 @@ class Intake:
         if self.covered >= self.wanted or not self.has_room:
             return 0
         hole = min(self.islands) - self.covered - 1 if self.islands else self.wanted - self.covered
-        return min(hole, PULL_BLOBS, HELD_BLOBS - len(self.held))
+        page = min(hole, PULL_BLOBS, HELD_BLOBS)
+        return page if page <= HELD_BLOBS - len(self.held) else 0  # no pull a blob that the host takes
 
-    @property
-    def next_sealed(self) -> BlobEntry | None:
-        """The next one to open."""
-        return self._first(self.opened, self.covered)
+    def to_open(self, most: int) -> tuple[BlobEntry, ...]:
+        """The next ones to open."""
+        return self._between(self.opened, self.covered, most)
 
-    @property
-    def next_blob(self) -> BlobEntry | None:
-        """The host's next one."""
-        return self._first(self.handed, self.opened)
+    def to_hand(self, most: int) -> tuple[BlobEntry, ...]:
+        """The host's next ones."""
+        return self._between(self.handed, self.opened, most)
 
-    def _first(self, after: int, through: int) -> BlobEntry | None:
-        for cursor, entry in self.held.items():
-            if cursor > through:
-                return None
-            if cursor > after:
-                return entry
-        return None
+    def _between(self, after: int, through: int, most: int) -> tuple[BlobEntry, ...]:
+        if after >= through:
+            return ()
+        held = self.held
+        return tuple([held[cursor] for cursor in islice(dropwhile(after.__ge__, held), most) if cursor <= through])
 
 
 def resume(device_id: bytes, through: int, above: tuple[int, ...]) -> Intake:
@@ -146,15 +145,19 @@ def rewound(intake: Intake) -> Intake:
     return replace(intake, handed=0)
 
 
-def took(intake: Intake, cursor: int) -> Intake:
-    """The host stored the blob at `cursor`, or there is nothing for it to store."""
-    entry = intake.held.get(cursor)
-    if entry is not None:
-        held = {place: each for place, each in intake.held.items() if place != cursor}
-        return replace(intake, held=held, held_bytes=intake.held_bytes - len(entry.payload))
-    if cursor > intake.covered:
-        return replace(intake, taken={**intake.taken, cursor: None})
-    return intake
+def took(intake: Intake, *cursors: int) -> Intake:
+    """The host stored the blobs at these cursors, or there is nothing in them for it to store."""
+    if not cursors:
+        return intake
+    held, held_bytes = dict(intake.held), intake.held_bytes
+    taken = dict(intake.taken)
+    for cursor in cursors:
+        entry = held.pop(cursor, None)
+        if entry is not None:
+            held_bytes -= len(entry.payload)
+        elif cursor > intake.covered:
+            taken[cursor] = None
+    return replace(intake, held=held, held_bytes=held_bytes, taken=taken)
 
 
 def _hold(intake: Intake, entries: tuple[BlobEntry, ...]) -> Intake:

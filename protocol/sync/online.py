@@ -44,7 +44,7 @@ from ferryman.protocol.sync.effects import (
     Tell,
 )
 from ferryman.protocol.sync.happenings import (
-    BlobOpened,
+    BlobsOpened,
     HostBegan,
     HostGot,
     HostPulled,
@@ -157,13 +157,12 @@ def move(session: Session, online: Online | None, happened: Input) -> Step:
             return replace(session, shelf=shelf), ()
         case PushGone(blob_id):
             return replace(session, flight=outflow.landed(session.flight, blob_id)[0]), ()
-        case BlobOpened(cursor, for_host):
-            intake = inflow.opened(session.intake, cursor)
-            return advance(replace(session, intake=intake if for_host else inflow.took(intake, cursor)))
-        case HostGot(cursor):
-            return replace(session, intake=inflow.handed(session.intake, cursor)), ()
-        case HostTook(cursor):
-            return advance(replace(session, intake=inflow.took(session.intake, cursor)))
+        case BlobsOpened(through, passed):
+            return advance(replace(session, intake=inflow.took(inflow.opened(session.intake, through), *passed)))
+        case HostGot(through):
+            return replace(session, intake=inflow.handed(session.intake, through)), ()
+        case HostTook(cursors):
+            return advance(replace(session, intake=inflow.took(session.intake, *cursors)))
         case HostBegan():
             return replace(session, intake=inflow.rewound(session.intake)), ()
         case HostPulled(ticket, after, limit):

@@ -6,7 +6,11 @@
 | a blob further on, or a late one    | its content   | HistoryGap for those between           |
 | the same blob again                 | nothing       |                                        |
 | another blob in a place taken       | nothing       | HistoryFork                            |
+| the last one that was missing       | its content   | HistoryGapClosed                       |
 | a control blob                      | nothing       |                                        |
+| a checkpoint                        | nothing       | HistoryGap where it has seen more of a |
+|                                     |               | chain that we know, HistoryFork where  |
+|                                     |               | it has seen something else             |
 | a blob that does not open           | nothing       | UndecryptableBlobs, counted by `Tally` |
 """
 
@@ -14,27 +18,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ferryman.protocol.crypto.keys import GroupKeys
 from ferryman.protocol.crypto.sealing import UndecryptableBlob, blob_hash, open_blob
+from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.messages import BlobEntry
 from ferryman.protocol.sync import chain, events
+from ferryman.protocol.sync.control import Checkpoint, decode_control
 from ferryman.protocol.sync.inbox import ChainKey, Link
 
 TALLY_SECONDS = 60.0  # one event a sender and minute: a flood of bad blobs must not become a flood of events
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(NamedTuple):
     """For the host. link: None for a blob of a stranger's client that keeps no chain."""
 
     content: bytes
     link: Link | None
 
 
-@dataclass(frozen=True, slots=True)
-class PassedOver:
+class PassedOver(NamedTuple):
     """Nothing for the host. unreadable: it did not open. link: of a control blob that was not seen before."""
 
     unreadable: bool = False
@@ -67,8 +71,12 @@ def open_entry(
         key = (entry.sender_id, opened.chain.chain_id)
         view, verdicts = chain.receive(chains.get(key), opened.chain, link.sealed_hash)
         chains = {**chains, key: view}
-        fresh = any(isinstance(verdict, chain.Delivered) for verdict in verdicts)
-        told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
+        fresh = isinstance(verdicts[0], chain.Delivered)
+        if len(verdicts) > 1 or not fresh:
+            told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
+    if opened.control and fresh and opened.sign_pub is not None:
+        chains, more = judge(opened.content, chains)
+        told += more
     if opened.control or not fresh:
         return PassedOver(link=link if fresh else None), chains, told
     return Given(opened.content, link), chains, told
@@ -80,8 +88,28 @@ def tell(sender: bytes, verdict: chain.Verdict) -> tuple[events.SyncEvent, ...]:
             return (events.HistoryGap(sender, first, last),)
         case chain.HistoryFork(seq):
             return (events.HistoryFork(sender, seq),)
-        case chain.Delivered() | chain.Replayed() | chain.GapClosed():
+        case chain.GapClosed(first, last):
+            return (events.HistoryGapClosed(sender, first, last),)
+        case chain.Delivered() | chain.Replayed():
             return ()
+
+
+def judge(content: bytes, chains: Chains) -> tuple[Chains, tuple[events.SyncEvent, ...]]:
+    """What a control blob says about other devices' chains. One that cannot be read says nothing."""
+    try:
+        control = decode_control(content)
+    except RemoteProtocolError:
+        return chains, ()
+    if not isinstance(control, Checkpoint):
+        return chains, ()
+    after = dict(chains)
+    told: tuple[events.SyncEvent, ...] = ()
+    for head in control.heads:
+        key = (head.device_id, head.chain_id)
+        if (view := after.get(key)) is not None:  # of a chain that we know nothing of, nothing can be missing
+            after[key], verdicts = chain.compare(view, head.seq, head.sealed_hash)
+            told += tuple(event for verdict in verdicts for event in tell(head.device_id, verdict))
+    return after, told
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,14 +86,6 @@ Phase: TypeAlias = Offline | BackingOff | Connecting | Handshaking | AwaitingWel
 
 
 @dataclass(frozen=True, slots=True)
-class Era:
-    """In which run of cursors a cursor counts. resets: how often this session began anew; a relay may name no run."""
-
-    incarnation: bytes = b""
-    resets: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
     """inline: largest payload wanted inside a NOTIFY, bytes."""
 
@@ -105,7 +97,8 @@ class Rules:
 class Session:
     """recorded: up to where the inbox has it on disk that nothing is left to take. shelf: the outbox as last seen.
 
-    resets: how often the relay turned out not to have the history that we had.
+    incarnation: the relay's name for this run of cursors, b"" for none. run: counts how often the relay turned out not
+    to have the history that we had; a cursor means something within its run.
     """
 
     intake: Intake
@@ -117,8 +110,4 @@ class Session:
     shelf: Shelf = field(default_factory=Shelf)
     host_pulls: tuple[PullUnderway, ...] = ()
     advance_armed: bool = False
-    resets: int = 0
-
-    @property
-    def era(self) -> Era:
-        return Era(self.incarnation, self.resets)
+    run: int = 0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ferryman.actors.real_ports import make_real_ports
     from ferryman.protocol.sync import events
     from ferryman.supervisors.blobs import Blob, Invite, OutboxStatus, PullResult, PushResult
+    from ferryman.supervisors.client import SyncClient
     from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
     from ferryman.supervisors.relay import Relay, open_relay
     from ferryman.supervisors.relay_config import RelayConfig
@@ -34,6 +35,7 @@ __all__ = [
     "RelayConfig",
     "Runtime",
     "RuntimeConfig",
+    "SyncClient",
     "SyncConfig",
     "__version__",
     "errors",
@@ -54,6 +56,7 @@ _HOMES = {
     "RelayConfig": "supervisors.relay_config",
     "Runtime": "supervisors.runtime",
     "RuntimeConfig": "supervisors.config",
+    "SyncClient": "supervisors.client",
     "SyncConfig": "supervisors.config",
     "make_real_ports": "actors.real_ports",
     "open_relay": "supervisors.relay",

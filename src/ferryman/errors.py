@@ -24,6 +24,7 @@ from ferryman.protocol.sync.errors import (
     OutboxFull,
     Pending,
     RelayRefused,
+    RelayUntrusted,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Pending",
     "RecoveryFailed",
     "RelayRefused",
+    "RelayUntrusted",
     "Superseded",
     "TooManyRestarts",
 ]

@@ -7,6 +7,7 @@ class MemoryKeychain:
     def __init__(self) -> None:
         self.secrets: dict[str, bytes] = {}
         self.writes = 0
+        self.refused = 0
         self.fails: Exception | None = None  # what `set` raises
 
     def get(self, name: str) -> bytes | None:
@@ -14,6 +15,7 @@ class MemoryKeychain:
 
     def set(self, name: str, secret: bytes) -> None:
         if self.fails is not None:
+            self.refused += 1
             raise self.fails
         self.writes += 1
         self.secrets[name] = secret

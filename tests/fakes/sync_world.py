@@ -18,6 +18,7 @@ import trio
 
 from ferryman.actors.recorder import look
 from ferryman.protocol.sync.events import Connected
+from ferryman.supervisors.client import SyncClient
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.relay import open_relay
 from ferryman.supervisors.relay_config import RelayConfig
@@ -69,13 +70,19 @@ class World:
         async with open_relay(RelayConfig.model_validate(document), self.ports(name), rng=Random(1)) as relay:
             yield relay
 
-    @asynccontextmanager
-    async def device(self, name: str, *, events=None, **sync: object) -> AsyncIterator[Runtime]:
-        config = RuntimeConfig(
+    def config(self, name: str, **sync: object) -> RuntimeConfig:
+        return RuntimeConfig(
             home=Path("/home"),
             keys=KeysConfig(passphrase=None, allow_plain=True, use_os_keychain=False),
             sync=SyncConfig(device_name=name, direct_invites=True, **sync),
         )
+
+    def client(self, name: str, **sync: object) -> SyncClient:
+        return SyncClient(self.config(name, **sync), ports=self.ports(name), rng=Random(name))
+
+    @asynccontextmanager
+    async def device(self, name: str, *, events=None, **sync: object) -> AsyncIterator[Runtime]:
+        config = self.config(name, **sync)
         heard = (lambda _: None) if events is None else events.append
         async with open_runtime(config, ports=self.ports(name), rng=Random(name), on_event=heard) as runtime:
             yield runtime

@@ -1,5 +1,6 @@
 """What the documents have to say, they say."""
 
+import json
 import re
 import tomllib
 from importlib import metadata
@@ -7,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+from ferryman.supervisors.client import SyncClient
+from ferryman.supervisors.config import RuntimeConfig, Table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -56,6 +60,31 @@ def test_every_dependency_has_its_line():
     assert [name for name in every if f"| `{name}` |" not in page] == []
     listed = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
     assert sorted(listed) == sorted(every), "a line for what is not used any more"
+
+
+def configuration(table=RuntimeConfig, prefix=""):
+    """Each key of a device's configuration with its default, as the handbook writes it."""
+    told = {"sync.device_name": "the host's name", "keys.passphrase": "`FERRYMAN_PASSPHRASE`"}
+    for name, field in table.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Table):
+            yield from configuration(field.annotation, f"{name}.")
+        elif field.is_required():
+            yield prefix + name, "required"
+        elif field.default is None:
+            yield prefix + name, "none"
+        else:
+            yield prefix + name, told.get(prefix + name) or f"`{json.dumps(field.default)}`"
+
+
+def test_the_handbook_lists_every_key_of_a_devices_configuration_with_its_default():
+    page = (DOCS / "embedding.md").read_text()
+    rows = re.findall(r"^\| `((?:home|keys\.|sync\.)[a-z_]*)` \| ([^|]+) \|", page, re.MULTILINE)
+    assert rows == list(configuration())
+
+
+@pytest.mark.parametrize("name", [name for name in vars(SyncClient) if not name.startswith("_")])
+def test_the_handbook_names_every_call_of_a_client(name):
+    assert re.search(rf"\b{name}\b", (DOCS / "embedding.md").read_text())
 
 
 def test_every_page_is_in_the_navigation():

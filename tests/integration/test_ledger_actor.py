@@ -9,7 +9,7 @@ import trio
 
 from ferryman.actors.core.errors import ActorCrashed, RecoveryFailed
 from ferryman.actors.keychain_errors import KeychainUnavailable
-from ferryman.actors.ledger import CHECKPOINT_PAGES, GROUP_BYTES, LedgerClient, ledger_body
+from ferryman.actors.ledger import ANCHOR_AGAIN_SECONDS, CHECKPOINT_PAGES, GROUP_BYTES, LedgerClient, ledger_body
 from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ledger_open import ANCHOR
 from ferryman.actors.real_ports import make_real_ports
@@ -248,7 +248,7 @@ async def test_retention_empties_a_body_and_the_ledger_still_opens(world):
         assert (await LedgerClient(system.ref("/ledger")).status()).seq == 3
 
 
-async def test_a_key_store_that_takes_no_anchor_degrades_the_ledger_and_stops_nobody(world):
+async def test_a_key_store_that_takes_no_anchor_degrades_the_ledger_and_stops_nobody(world, autojump_clock):
     async with world.system() as system:
         client = LedgerClient(system.ref("/ledger"))
         world.keychain.fails = KeychainUnavailable("the OS keychain is locked")
@@ -256,10 +256,30 @@ async def test_a_key_store_that_takes_no_anchor_degrades_the_ledger_and_stops_no
         assert answers[-1] == Appended(1001, 1001)
         status = await client.status()
         assert (status.state, "anchor" in status.reason) == ("degraded", True)
-        world.keychain.fails = None
         await client.append(put_entry("a", 1001))
+        assert (await client.status()).state == "degraded", "what is recorded meanwhile makes it no better"
+        world.keychain.fails = None
+        await trio.sleep(ANCHOR_AGAIN_SECONDS)
+        await client.append(put_entry("a", 1002))
         assert (await client.status()).state == "ok"
-        assert parse_anchor(world.keychain.secrets[ANCHOR]).seq == 1002
+        assert parse_anchor(world.keychain.secrets[ANCHOR]).seq == 1003
+
+
+async def test_a_locked_keychain_is_not_tried_after_every_commit(world, autojump_clock):
+    async with world.system() as system:
+        client = LedgerClient(system.ref("/ledger"))
+        world.keychain.fails = KeychainUnavailable("the OS keychain is locked")
+        await together(client, *(put_entry("a", version) for version in range(1001)))
+        await client.status()
+        before = world.keychain.refused
+        for version in range(1001, 1021):
+            await client.append(put_entry("a", version))
+        await client.status()  # after the house is kept
+        assert world.keychain.refused == before
+        await trio.sleep(ANCHOR_AGAIN_SECONDS)
+        await client.append(put_entry("a", 1021))
+        await client.status()
+        assert world.keychain.refused == before + 1
 
 
 # --- the real thing

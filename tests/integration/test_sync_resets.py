@@ -8,11 +8,11 @@ from ferryman.actors.recorder import look
 from tests.fakes.sync_world import World, connected, flushed, join, receive, until
 
 
-def begin_anew(world):
+def begin_anew(world, name=b"another run here"):
     """What a restored backup does: the same blobs, in another run of cursors."""
     connection = world.disks["relay"].connect(Path("/relay.db"))
     connection.pragma("locking_mode", "exclusive")
-    connection.execute("UPDATE group_cursors SET incarnation = ?", (b"another run here",))
+    connection.execute("UPDATE group_cursors SET incarnation = ?", (name,))
     connection.close()
 
 
@@ -47,3 +47,21 @@ async def test_the_place_of_a_control_blob_is_recorded_though_the_host_takes_not
         await until(lambda: b.sync.last_cursor() > 0)
         await trio.sleep(10)
         assert [view.last for view in await chains(b)] == [1], "a has introduced itself"
+
+
+async def run_of(device):
+    state = await look(device.system.ref("/sync/inbox"))
+    return [position.run for position in state.positions.values()]
+
+
+async def test_runs_of_the_relay_are_counted_over_restarts_of_the_device(autojump_clock):
+    world, runs = World(), []
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+    for _ in range(2):
+        begin_anew(world, b"run %12d" % len(runs))
+        async with world.relay(), world.device("b") as b:
+            await connected(b)
+            await trio.sleep(5)
+            runs += await run_of(b)
+    assert runs == [1, 2]

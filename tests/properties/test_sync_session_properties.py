@@ -40,7 +40,7 @@ from ferryman.protocol.sync.effects import (
 )
 from ferryman.protocol.sync.happenings import (
     Begin,
-    BlobOpened,
+    BlobsOpened,
     HostBegan,
     HostGot,
     HostTook,
@@ -237,21 +237,21 @@ class World(RuleBasedStateMachine):
                 assert self.log[cursor - 1] == (blob_id, OURS.device_id), "acknowledged under the cursor it has"
                 self.shelf = self.shelf.remove(seq)
             case RecordAdvance(through):
-                self.feed(Recorded(self.record(Advance(GROUP, ERA, through))))
-            case RecordRestart(incarnation, through):
-                self.record(Restart(GROUP, incarnation, through))
+                self.feed(Recorded(self.record(Advance(GROUP, 0, through))))
+            case RecordRestart(run, incarnation):
+                self.record(Restart(GROUP, run, incarnation))
             case Take():
                 self.feed(Recorded(self.record(record)))
 
-    @precondition(lambda self: self.session.intake.next_sealed)
+    @precondition(lambda self: self.session.intake.to_open(1))
     @rule()
     def a_blob_is_opened(self):
-        self.feed(BlobOpened(self.session.intake.next_sealed.cursor, True))
+        self.feed(BlobsOpened(self.session.intake.to_open(1)[0].cursor))
 
-    @precondition(lambda self: self.session.intake.next_blob)
+    @precondition(lambda self: self.session.intake.to_hand(1))
     @rule()
     def the_host_gets_a_blob(self):
-        cursor = self.session.intake.next_blob.cursor
+        cursor = self.session.intake.to_hand(1)[0].cursor
         assert not self.got or cursor > max(self.got), "in cursor order"
         assert cursor not in self.taken
         self.got.append(cursor)
@@ -263,8 +263,8 @@ class World(RuleBasedStateMachine):
         cursor = choice.choice(self.got)
         self.got.remove(cursor)
         self.taken.append(cursor)
-        self.feed(HostTook(cursor))
-        self.records.append(Take(GROUP, ERA, cursor, None, self.session.intake.frontier))
+        self.feed(HostTook((cursor,)))
+        self.records.append(Take(GROUP, 0, (cursor,), (), self.session.intake.frontier))
 
     @rule()
     def a_new_reader_comes(self):
@@ -320,15 +320,15 @@ class World(RuleBasedStateMachine):
         self.now += 1.0
         if self.records:
             self.a_record_is_written()
-        elif self.session.intake.next_sealed:
+        elif self.session.intake.to_open(1):
             self.a_blob_is_opened()
-        elif self.session.intake.next_blob:
+        elif self.session.intake.to_hand(1):
             self.the_host_gets_a_blob()
         elif self.got:
             cursor = self.got.pop(0)
             self.taken.append(cursor)
-            self.feed(HostTook(cursor))
-            self.records.append(Take(GROUP, ERA, cursor, None, self.session.intake.frontier))
+            self.feed(HostTook((cursor,)))
+            self.records.append(Take(GROUP, 0, (cursor,), (), self.session.intake.frontier))
         elif self.wire:
             self.the_device_reads()
         elif self.uplink:

@@ -44,7 +44,7 @@ def test_a_member_blob_is_a_map_with_its_kind():
 
 
 def test_a_kind_of_a_later_version_is_left_to_it():
-    assert decode_control(msgpack.packb({"kind": "checkpoint", "heads": [[1]]})) == UnknownControl("checkpoint")
+    assert decode_control(msgpack.packb({"kind": "hologram", "heads": [[1]]})) == UnknownControl("hologram")
 
 
 def test_a_members_name_is_cleaned_by_writer_and_reader():

@@ -99,7 +99,7 @@ def test_a_view_keeps_a_window_and_no_more():
     view, said = received(*range(1, WINDOW + 100))
     assert view is not None
     assert said == [NEW] * (WINDOW + 99)
-    assert (len(view.recent), view.recent[0].seq, view.last, view.baseline) == (WINDOW, 100, WINDOW + 99, 1)
+    assert (len(view.window), view.window[0].seq, view.last, view.baseline) == (WINDOW, 100, WINDOW + 99, 1)
 
 
 def test_holes_are_remembered_up_to_a_bound():

@@ -11,7 +11,7 @@ from ferryman.actors.ledger_open import open_ledger
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.sync.group import Group, JoinGroup, SetEnabled
-from ferryman.protocol.sync.inbox import Inbox, Link, Take
+from ferryman.protocol.sync.inbox import Inbox, Link, Take, strands
 from ferryman.protocol.sync.outbox import TABLE, Outbox
 from ferryman.supervisors.spec import ChildSpec
 from tests.fakes.ledger_tree import LedgerTree
@@ -24,7 +24,8 @@ JOIN = JoinGroup(GROUP, Secret(b"secret"), "wss://relay.example", b"c" * 32, Non
 
 
 def take(cursor):
-    return Take(GROUP, b"era", cursor, Link(b"s" * 32, Chain(b"chain-00", cursor, bytes(16)), number(cursor)), cursor)
+    place = Link(b"s" * 32, Chain(b"chain-00", cursor, bytes(16)), number(cursor))
+    return Take(GROUP, 0, (cursor,), strands([place]), cursor)
 
 
 def tree():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgpack
+import msgspec
 import pytest
 
 from ferryman.protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -412,3 +413,15 @@ def test_a_blob_entry_without_one_of_its_fields_is_refused(field):
 def test_an_envelope_without_one_of_its_byte_fields_is_refused(field):
     with pytest.raises(InvalidMessage, match=field):
         read({name: value for name, value in envelope().items() if name != field})
+
+
+@pytest.mark.parametrize(("entries", "fits"), [(1_024, True), (1_025, False)])
+def test_a_page_has_1024_entries_at_most_however_it_is_written(entries, fits):
+    row = m.BlobEntry(bytes(16), 1, bytes(32), b"", 0)
+    whole = msgspec.msgpack.encode(m.PullResponse((row,) * entries, has_more=False, max_cursor=1))
+    page = envelope(whole, msg_type=0x21)
+    if fits:
+        assert len(read(page, from_client=False).message.blobs) == entries
+    else:
+        with pytest.raises(InvalidMessage, match="more than 1024 entries"):
+            read(page, from_client=False)

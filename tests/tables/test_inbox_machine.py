@@ -6,7 +6,7 @@ from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import decode, encode
 from ferryman.protocol.sync import inbox
 from ferryman.protocol.sync.chain import Replayed, receive
-from ferryman.protocol.sync.inbox import START, Advance, Inbox, InboxState, Link, Restart, Take
+from ferryman.protocol.sync.inbox import START, Advance, Inbox, InboxState, Link, Restart, Take, strands
 
 machine = Inbox()
 GROUP = b"g" * 32
@@ -19,13 +19,13 @@ def link(seq):
     return Link(SENDER, Chain(b"chain-00", seq, bytes(16)), b"hash".ljust(16))
 
 
-def take(cursor, *, era=ERA, through=0, seq=None):
-    return Take(GROUP, era, cursor, link(seq or cursor), through)
+def take(cursor, *, run=1, through=0, seq=None):
+    return Take(GROUP, run, (cursor,), strands([link(seq or cursor)]), through)
 
 
 def carry(*commands, state=None):
     """The state after these commands, and the last reply."""
-    state = state or machine.evolve(InboxState(), inbox.CursorsRestarted(GROUP, ERA, 0))
+    state = state or machine.evolve(InboxState(), inbox.CursorsRestarted(GROUP, ERA, 0, 1))
     reply = None
     for command in commands:
         decision = machine.decide(state, command)
@@ -42,14 +42,14 @@ def carry(*commands, state=None):
         pytest.param([take(3)], 0, (3,), id="one behind a hole"),
         pytest.param([take(3), take(2)], 0, (2, 3), id="two behind a hole"),
         pytest.param([take(3), take(1, through=3)], 3, (), id="the hole is filled"),
-        pytest.param([take(3), Advance(GROUP, ERA, 2)], 2, (3,), id="the frontier moves, not that far"),
-        pytest.param([Advance(GROUP, ERA, 5)], 5, (), id="nothing to take"),
-        pytest.param([Advance(GROUP, ERA, 5), Advance(GROUP, ERA, 4)], 5, (), id="it never goes back"),
-        pytest.param([Advance(GROUP, LATER, 5)], 0, (), id="of another incarnation"),
-        pytest.param([take(1, through=1), Restart(GROUP, LATER)], 0, (), id="the relay counts anew"),
-        pytest.param([take(3), Restart(GROUP, LATER)], 0, (), id="it counts anew behind a hole"),
-        pytest.param([Advance(GROUP, ERA, 5), Restart(GROUP, LATER, 5)], 5, (), id="it only names what it had not"),
-        pytest.param([Restart(GROUP, LATER), take(4)], 0, (), id="a blob of before"),
+        pytest.param([take(3), Advance(GROUP, 1, 2)], 2, (3,), id="the frontier moves, not that far"),
+        pytest.param([Advance(GROUP, 1, 5)], 5, (), id="nothing to take"),
+        pytest.param([Advance(GROUP, 1, 5), Advance(GROUP, 1, 4)], 5, (), id="it never goes back"),
+        pytest.param([Advance(GROUP, 2, 5)], 0, (), id="of another run"),
+        pytest.param([take(1, through=1), Restart(GROUP, 2, LATER)], 0, (), id="the relay counts anew"),
+        pytest.param([take(3), Restart(GROUP, 2, LATER)], 0, (), id="it counts anew behind a hole"),
+        pytest.param([Advance(GROUP, 1, 5), Restart(GROUP, 1, LATER)], 5, (), id="it names what it had not"),
+        pytest.param([Restart(GROUP, 2, LATER), take(4)], 0, (), id="a blob of before"),
     ],
 )
 def test_where_the_host_stands(commands, through, above):
@@ -62,7 +62,7 @@ def test_where_the_host_stands(commands, through, above):
     "again",
     [
         pytest.param(take(3), id="taken behind a hole"),
-        pytest.param(Advance(GROUP, ERA, 0), id="no further"),
+        pytest.param(Advance(GROUP, 1, 0), id="no further"),
     ],
 )
 def test_what_says_nothing_new_is_not_recorded(again):
@@ -71,7 +71,7 @@ def test_what_says_nothing_new_is_not_recorded(again):
 
 
 def test_to_count_anew_from_where_it_stands_is_not_recorded():
-    assert machine.decide(carry()[0], Restart(GROUP, ERA)).events == ()
+    assert machine.decide(carry()[0], Restart(GROUP, 1, ERA)).events == ()
 
 
 def test_a_blob_taken_again_still_carries_the_frontier_along():
@@ -87,18 +87,18 @@ def test_a_taken_blob_is_seen_in_its_chain_and_comes_back_as_a_replay():
 
 @pytest.mark.req("S4-36")
 def test_the_chains_stay_when_the_relay_counts_anew_so_that_it_cannot_replay():
-    state, _ = carry(take(1, through=1), Restart(GROUP, LATER))
+    state, _ = carry(take(1, through=1), Restart(GROUP, 2, LATER))
     assert list(state.positions[GROUP].chains) == [(SENDER, b"chain-00")]
 
 
 def test_a_blob_of_an_earlier_incarnation_moves_its_chain_and_no_cursor():
-    state, _ = carry(Restart(GROUP, LATER), take(4, seq=1))
+    state, _ = carry(Restart(GROUP, 2, LATER), take(4, seq=1))
     position = state.positions[GROUP]
     assert (position.through, position.above, list(position.chains)) == (0, (), [(SENDER, b"chain-00")])
 
 
 def test_a_blob_without_a_chain_can_be_taken():
-    state, _ = carry(Take(GROUP, ERA, 1, None, 1))
+    state, _ = carry(Take(GROUP, 1, (1,), (), 1))
     assert (state.positions[GROUP].through, dict(state.positions[GROUP].chains)) == (1, {})
 
 
@@ -110,7 +110,7 @@ def test_too_many_blobs_behind_a_hole_are_given_again_rather_than_remembered(mon
 
 def test_groups_stand_apart():
     other = b"h" * 32
-    state, _ = carry(take(1, through=1), Restart(other, ERA), Advance(other, ERA, 9))
+    state, _ = carry(take(1, through=1), Restart(other, 1, ERA), Advance(other, 1, 9))
     assert (state.positions[GROUP].through, state.positions[other].through) == (1, 9)
 
 
@@ -119,3 +119,25 @@ def test_its_state_comes_back_from_a_snapshot():
     assert decode(encode(state)) == state
     assert machine.owed(state) == {}
     assert InboxState().positions.get(GROUP, START) == START
+
+
+def test_a_relay_that_names_its_run_late_moves_nothing():
+    state, reply = carry(take(1, through=1), take(3), Restart(GROUP, 1, LATER))
+    position = state.positions[GROUP]
+    assert (position.incarnation, position.through, position.above, reply) == (LATER, 1, (3,), 1)
+
+
+def test_a_run_is_on_record_though_the_relay_names_none():
+    state, _ = carry(Restart(GROUP, 2, b""), take(4))
+    assert decode(encode(state)) == state
+    position = state.positions[GROUP]
+    assert (position.run, position.through, position.above) == (2, 0, ()), "a cursor of the run before is none"
+
+
+def test_what_older_versions_recorded_is_still_read():
+    state = machine.initial
+    place = link(1)
+    for event in (inbox.CursorsRestarted(GROUP, ERA, 0), inbox.BlobTaken(GROUP, 1, place, 1)):
+        state = machine.evolve(state, decode(encode(event)))
+    position = state.positions[GROUP]
+    assert (position.through, [view.last for view in position.chains.values()]) == (1, [1])

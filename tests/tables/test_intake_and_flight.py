@@ -86,19 +86,19 @@ def test_the_frontier_never_passes_what_is_not_covered():
 
 def test_the_host_gets_held_blobs_in_cursor_order_and_none_behind_a_hole():
     intake = after(notice(3), notice(1))
-    assert (intake.next_sealed.cursor, intake.next_blob) == (1, None), "not before it is opened"
+    assert (intake.to_open(1)[0].cursor, intake.to_hand(1)) == (1, ()), "not before it is opened"
     intake = inflow.opened(intake, 1)
-    assert (intake.next_sealed, intake.next_blob.cursor) == (None, 1)
+    assert (intake.to_open(1), intake.to_hand(1)[0].cursor) == ((), 1)
     intake = inflow.handed(intake, 1)
-    assert intake.next_blob is None
+    assert intake.to_hand(1) == ()
     intake = inflow.opened(inflow.answered(intake, 1, page(2)), 2)
-    assert (intake.next_sealed.cursor, intake.next_blob.cursor) == (3, 2)
+    assert (intake.to_open(1)[0].cursor, intake.to_hand(1)[0].cursor) == (3, 2)
 
 
 def test_a_new_reader_begins_with_the_first_blob_not_taken():
     intake = inflow.took(inflow.handed(inflow.opened(after((0, page(1, 2, 3))), 3), 2), 1)
-    assert intake.next_blob.cursor == 3
-    assert inflow.rewound(intake).next_blob.cursor == 2
+    assert intake.to_hand(1)[0].cursor == 3
+    assert inflow.rewound(intake).to_hand(1)[0].cursor == 2
 
 
 @pytest.mark.parametrize("limit", ["HELD_BLOBS", "HELD_BYTES"])
@@ -229,3 +229,10 @@ def test_a_page_of_the_shelf_is_bounded_by_bytes():
 
 def test_entries_are_the_wires_own():
     assert isinstance(entry(1), BlobEntry)
+
+
+def test_a_page_is_asked_for_when_there_is_room_for_all_of_it(monkeypatch):
+    monkeypatch.setattr(inflow, "HELD_BLOBS", 4)
+    monkeypatch.setattr(inflow, "PULL_BLOBS", 2)
+    full = after((0, page(1, 2, 3, more=True, top=9)))
+    assert (full.missing, inflow.took(full, 1).missing) == (0, 2), "not one blob for every blob that is taken"

@@ -42,7 +42,8 @@ def test_a_missing_blob_is_told_and_what_comes_after_it_given():
     sender = Sender()
     first, second, third = sender.entry(1, b"1"), sender.entry(2, b"2"), sender.entry(3, b"3")
     outcomes, told = open_all(first, third, second)
-    assert (contents(outcomes), told) == ([b"1", b"3", b"2"], [events.HistoryGap(SENDER, 2, 2)])
+    gap, closed = events.HistoryGap(SENDER, 2, 2), events.HistoryGapClosed(SENDER, 2, 2)
+    assert (contents(outcomes), told) == ([b"1", b"3", b"2"], [gap, closed])
 
 
 def test_another_blob_in_a_place_that_is_taken_is_a_fork_and_not_given():

@@ -39,7 +39,7 @@ from ferryman.protocol.sync.effects import (
 )
 from ferryman.protocol.sync.happenings import (
     Begin,
-    BlobOpened,
+    BlobsOpened,
     End,
     HostBegan,
     HostGot,
@@ -216,7 +216,7 @@ def test_a_relay_that_does_not_know_our_history_is_greeted_again_from_zero():
     session, wanted = run(fresh(AwaitingWelcome(0), recorded=7, incarnation=ERA), Received(Error(1001, "unknown")))
     assert only(SayHello, wanted) == [SayHello(0, b"")]
     session, wanted = run(session, welcome(2, incarnation=LATER))
-    assert RecordRestart(LATER, 0) in wanted
+    assert RecordRestart(1, LATER) in wanted
     assert any(isinstance(event, events.ResyncRequired) for event in told(wanted))
     assert (session.recorded, session.incarnation) == (0, LATER)
     assert sent(wanted) == [Pull(0, 2, ack=False)]
@@ -239,10 +239,10 @@ def test_another_error_before_the_welcome_is_told_and_tried_again_later(code):
     ("known", "fields", "restart", "resync"),
     [
         pytest.param(ERA, {"incarnation": ERA}, None, False, id="the same incarnation"),
-        pytest.param(b"", {"incarnation": ERA}, RecordRestart(ERA, 7), False, id="named for the first time"),
-        pytest.param(ERA, {"incarnation": LATER}, RecordRestart(LATER, 0), True, id="another incarnation"),
+        pytest.param(b"", {"incarnation": ERA}, RecordRestart(0, ERA), False, id="named for the first time"),
+        pytest.param(ERA, {"incarnation": LATER}, RecordRestart(1, LATER), True, id="another incarnation"),
         pytest.param(ERA, {}, None, False, id="a relay that does not say"),
-        pytest.param(ERA, {"incarnation": ERA, "top": 5}, RecordRestart(ERA, 0), True, id="it went back"),
+        pytest.param(ERA, {"incarnation": ERA, "top": 5}, RecordRestart(1, ERA), True, id="it went back"),
         pytest.param(ERA, {"incarnation": ERA, "min_cursor": 9}, None, True, id="what we missed has expired"),
         pytest.param(ERA, {"incarnation": ERA, "min_cursor": 8}, None, False, id="nothing that we missed"),
     ],
@@ -329,18 +329,18 @@ def test_blobs_that_expired_while_we_were_online_are_told():
 
 
 def test_the_host_gets_takes_and_begins_anew():
-    session, _ = run(online(), notice(1), notice(2), BlobOpened(1, True), BlobOpened(2, True), HostGot(1))
-    assert session.intake.next_blob.cursor == 2
+    session, _ = run(online(), notice(1), notice(2), BlobsOpened(1), BlobsOpened(2), HostGot(1))
+    assert session.intake.to_hand(1)[0].cursor == 2
     session, _ = run(session, HostBegan())
-    assert session.intake.next_blob.cursor == 1
-    session, wanted = run(session, HostTook(1))
+    assert session.intake.to_hand(1)[0].cursor == 1
+    session, wanted = run(session, HostTook((1,)))
     assert session.intake.frontier == 1
     assert only(SetTimer, wanted) == [SetTimer("advance", 1.0)]
 
 
 def test_a_blob_with_nothing_for_the_host_is_taken_when_it_is_opened():
-    session, _ = run(online(), notice(1), notice(2), BlobOpened(1, False))
-    assert (session.intake.frontier, session.intake.next_blob) == (1, None)
+    session, _ = run(online(), notice(1), notice(2), BlobsOpened(1, (1,)))
+    assert (session.intake.frontier, session.intake.to_hand(1)) == (1, ())
 
 
 def test_the_frontier_is_recorded_once_a_second_when_no_take_records_it():
@@ -353,7 +353,7 @@ def test_the_frontier_is_recorded_once_a_second_when_no_take_records_it():
 
 
 def test_nothing_is_acknowledged_before_it_is_recorded():
-    session, wanted = run(online(), notice(1), HostGot(1), HostTook(1), TimerDue("advance"), TimerDue("ack"))
+    session, wanted = run(online(), notice(1), HostGot(1), HostTook((1,)), TimerDue("advance"), TimerDue("ack"))
     assert sent(wanted) == []
     _, wanted = run(session, Recorded(1))
     assert sent(wanted) == [Ack(1)]
@@ -570,7 +570,7 @@ def test_a_timer_of_a_connection_that_is_gone_does_nothing(name):
 
 
 def test_the_host_takes_blobs_while_offline_too():
-    session, _ = run(online(), notice(1), Lost("gone"), HostGot(1), HostTook(1))
+    session, _ = run(online(), notice(1), Lost("gone"), HostGot(1), HostTook((1,)))
     assert session.intake.frontier == 1
     _, wanted = run(session, TimerDue("advance"))
     assert only(RecordAdvance, wanted) == [RecordAdvance(1)]
@@ -585,3 +585,10 @@ def test_what_was_pulled_before_a_lost_connection_is_not_pulled_again():
 def test_the_pull_response_of_the_wire_is_what_it_reads():
     assert isinstance(page(1), PullResponse)
     assert entry(1).cursor == 1
+
+
+def test_a_blob_with_the_host_can_be_taken_after_the_relay_has_named_its_run():
+    session, _ = run(online(), notice(1), BlobsOpened(1), HostGot(1), Lost("gone"))
+    before = session.run
+    session, _ = run(replace(session, phase=AwaitingWelcome(1)), welcome(1, incarnation=ERA), HostTook((1,)))
+    assert (session.incarnation, session.run, session.intake.frontier) == (ERA, before, 1)

@@ -1,0 +1,198 @@
+"""Checkpoints (wire.md §6): when a device says how far it has seen the others, and what others make of its word."""
+
+import msgpack
+import pytest
+
+from ferryman.protocol.crypto.keys import DeviceKeys
+from ferryman.protocol.crypto.sealing import Chain
+from ferryman.protocol.errors import RemoteProtocolError
+from ferryman.protocol.ledger.codec import decode, encode
+from ferryman.protocol.sync import chain as chains
+from ferryman.protocol.sync import events
+from ferryman.protocol.sync.control import Checkpoint, Head, decode_control, encode_control
+from ferryman.protocol.sync.inbox import (
+    CHECKPOINT_BLOBS,
+    CHECKPOINT_SECONDS,
+    ConfirmCheckpoint,
+    Inbox,
+    Link,
+    MakeCheckpoint,
+    Take,
+    heads,
+    strands,
+)
+from ferryman.protocol.sync.opening import open_entry
+from tests.fakes.sync_values import THEIRS, Sender, group_keys, hash_of, number
+
+GROUP = group_keys().group_id
+THIRD = DeviceKeys.from_seed(b"\x02" * 32)
+machine = Inbox()
+
+
+# --- when
+
+
+def taken(*times, state=None, data=1):
+    """The inbox after blobs taken at these times, one by one, of one chain."""
+    state = state or machine.initial
+    start = len(state.positions[GROUP].chains[(THEIRS.device_id, b"chain-00")].window) if state.positions else 0
+    for seq, at in enumerate(times, start + 1):
+        link = Link(THEIRS.device_id, Chain(b"chain-00", seq, number(seq - 1)), number(seq))
+        take = Take(GROUP, 0, (seq,), strands([link]), seq, data, at)
+        for event in machine.decide(state, take).events:
+            state = machine.evolve(state, event)
+    return state
+
+
+def owed(state):
+    return list(machine.owed(state).values())
+
+
+@pytest.mark.parametrize(
+    ("times", "due"),
+    [
+        pytest.param([5] * (CHECKPOINT_BLOBS - 1), False, id="one blob too few"),
+        pytest.param([5] * CHECKPOINT_BLOBS, True, id="256 blobs"),
+        pytest.param([5, 4 + CHECKPOINT_SECONDS], False, id="a second before a day is over"),
+        pytest.param([5, 5 + CHECKPOINT_SECONDS], True, id="a day"),
+        pytest.param([5 + CHECKPOINT_SECONDS], False, id="a first blob, whenever it comes"),
+    ],
+)
+def test_a_checkpoint_is_due_after_256_blobs_or_a_day(times, due):
+    assert owed(taken(*times)) == ([MakeCheckpoint(GROUP)] if due else [])
+
+
+def test_control_blobs_call_for_no_checkpoint_or_two_devices_would_call_each_other_for_ever():
+    assert owed(taken(*[5] * 300, data=0)) == []
+
+
+def test_a_checkpoint_that_is_made_is_owed_no_more_and_the_next_one_is_another_debt():
+    state = taken(*[5] * 300)
+    first = set(machine.owed(state))
+    for event in machine.decide(state, ConfirmCheckpoint(GROUP, 300)).events:
+        state = machine.evolve(state, event)
+    assert owed(state) == []
+    again = taken(*[6] * CHECKPOINT_BLOBS, state=state)
+    assert len(set(machine.owed(again)) - first) == 1
+
+
+def test_what_came_while_it_was_made_counts_for_the_next_one():
+    state = taken(*[5] * 300)
+    for event in machine.decide(state, ConfirmCheckpoint(GROUP, 256)).events:
+        state = machine.evolve(state, event)
+    assert state.positions[GROUP].unmarked == 44
+    assert decode(encode(state)) == state
+
+
+def test_its_heads_are_the_last_blobs_that_were_taken():
+    assert heads(taken(5, 5, 5).positions[GROUP]) == (Head(THEIRS.device_id, b"chain-00", 3, number(3)),)
+
+
+# --- how it is written
+
+
+def test_a_checkpoint_is_a_map_with_a_list_of_lists():
+    control = Checkpoint((Head(THEIRS.device_id, b"chain-00", 7, number(9)),))
+    assert msgpack.unpackb(encode_control(control)) == {
+        "kind": "checkpoint",
+        "heads": [[THEIRS.device_id, b"chain-00", 7, number(9)]],
+    }
+    assert decode_control(encode_control(control)) == control
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [b"short", b"chain-00", 7, bytes(16)],
+        [bytes(32), b"chain", 7, bytes(16)],
+        [bytes(32), b"chain-00", -1, bytes(16)],
+    ],
+)
+def test_a_head_of_another_shape_is_not_readable(head):
+    with pytest.raises(RemoteProtocolError):
+        decode_control(msgpack.packb({"kind": "checkpoint", "heads": [head]}))
+
+
+# --- what others make of it
+
+
+def hear(known, head, *, signer=THIRD):
+    """What a device that has seen `known` blobs of Theirs hears of a checkpoint with this head: the chains, events."""
+    sender, word = Sender(), Sender(signer, b"chain-99")
+    entries = [sender.entry(cursor) for cursor in range(1, known + 1)]
+    seen, told = {}, ()
+    for each in (*entries, word.entry(99, encode_control(Checkpoint((head,))), control=True)):
+        _, seen, said = open_entry(each, keys=group_keys(), chains=seen, max_blob_size=1 << 20)
+        told += said
+    return seen, told, sender
+
+
+def head(seq, sealed_hash=None, chain_id=b"chain-00"):
+    sender = Sender()
+    sealed = [sender.entry(cursor).payload for cursor in range(1, seq + 1)]
+    return Head(THEIRS.device_id, chain_id, seq, sealed_hash or hash_of(sealed[-1]))
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        pytest.param(head(3), (), id="the same"),
+        pytest.param(head(2), (), id="behind us"),
+        pytest.param(head(2, b"another".ljust(16)), (events.HistoryFork(THEIRS.device_id, 2),), id="another past"),
+        pytest.param(head(3, b"another".ljust(16)), (events.HistoryFork(THEIRS.device_id, 3),), id="another present"),
+        pytest.param(head(5), (events.HistoryGap(THEIRS.device_id, 4, 5),), id="ahead of us"),
+        pytest.param(head(5, chain_id=b"chain-77"), (), id="a chain that we never saw"),
+    ],
+)
+def test_a_relay_that_shows_two_histories_is_found_out(said, told):
+    assert hear(3, said)[1] == told
+
+
+def test_what_a_checkpoint_missed_may_still_come_and_then_the_gap_is_closed():
+    seen, told, sender = hear(3, head(5))
+    for cursor in (4, 5):
+        _, seen, said = open_entry(sender.entry(cursor), keys=group_keys(), chains=seen, max_blob_size=1 << 20)
+        told += said
+    device = THEIRS.device_id
+    assert told == (events.HistoryGap(device, 4, 5), events.HistoryGapClosed(device, 5, 5))
+
+
+def test_two_checkpoints_do_not_tell_of_one_gap_twice_and_a_longer_one_tells_the_rest():
+    seen, _, _ = hear(3, head(5))
+    view = seen[(THEIRS.device_id, b"chain-00")]
+    view, again = chains.compare(view, 5, bytes(16))
+    _, more = chains.compare(view, 8, bytes(16))
+    assert (again, more) == ((), (chains.HistoryGap(6, 8),))
+
+
+def test_a_blob_behind_a_gap_that_a_checkpoint_told_tells_only_what_is_beyond():
+    view, _ = chains.receive(None, Chain(b"chain-00", 1, bytes(16)), number(1))
+    view, _ = chains.compare(view, 5, bytes(16))
+    _, verdicts = chains.receive(view, Chain(b"chain-00", 9, bytes(16)), number(9))
+    assert verdicts == (chains.Delivered(), chains.HistoryGap(6, 8))
+
+
+# --- rows: the same as one by one
+
+
+@pytest.mark.parametrize("before", [0, 1, 40, 2_000])
+def test_a_row_of_blobs_leads_where_they_lead_one_by_one(before):
+    row = [(Chain(b"chain-00", seq, number(seq - 1)), number(seq)) for seq in range(1, before + 101)]
+    one_by_one = None
+    for link, sealed_hash in row:
+        one_by_one, _ = chains.receive(one_by_one, link, sealed_hash)
+    start = None
+    for link, sealed_hash in row[:before]:
+        start, _ = chains.receive(start, link, sealed_hash)
+    at_once = chains.receive_row(start, row[before][0], [sealed_hash for _, sealed_hash in row[before:]])
+    assert (at_once.window, at_once.last, at_once.baseline) == (one_by_one.window, one_by_one.last, one_by_one.baseline)
+
+
+def test_strands_hold_what_follows_and_begin_anew_where_it_does_not():
+    def link(seq, prev, mine, sender=b"s" * 32):
+        return Link(sender, Chain(b"chain-00", seq, number(prev)), number(mine))
+
+    rows = strands([link(1, 0, 1), link(2, 1, 2), link(4, 3, 4), link(5, 99, 5), link(6, 5, 6, b"t" * 32)])
+    assert [(row.sender[:1], row.first.seq, len(row.row)) for row in rows] == [
+        (b"s", 1, 2), (b"s", 4, 1), (b"s", 5, 1), (b"t", 6, 1),
+    ]  # fmt: skip
