@@ -31,6 +31,17 @@ app = App(
     help="Pair devices without accounts and carry their sealed state through a relay that cannot read it.",
     version=__version__,
 )
+app.command(
+    "ferryman.supervisors.cli.group:enable", name="enable", help="Switch sync on; the first time, make a group."
+)
+app.command("ferryman.supervisors.cli.group:disable", name="disable", help="Switch sync off.")
+app.command("ferryman.supervisors.cli.group:invite", name="invite", help="Let one more device in.")
+app.command("ferryman.supervisors.cli.group:join", name="join", help="Enter the group of an invite.")
+app.command("ferryman.supervisors.cli.push:push", name="push", help="Send files to the group's other devices.")
+app.command("ferryman.supervisors.cli.pull:pull", name="pull", help="Get what the other devices pushed.")
+app.command("ferryman.supervisors.cli.watch:watch", name="watch", help="Stay connected, and print what happens.")
+app.command("ferryman.supervisors.cli.status:status", name="status", help="How this device stands.")
+app.command("ferryman.supervisors.cli.status:outbox", name="outbox", help="What waits for the relay.")
 app.command("ferryman.supervisors.cli.relay:relay", name="relay", help="Run a relay.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
 app.command(
