@@ -15,6 +15,7 @@ from ferryman.protocol.control.lines import MAX_REPLY_BYTES, Lines, encode
 from ferryman.protocol.control.replies import Failed, Happened, Hello, Queued, Reply, read_reply
 from ferryman.protocol.control.requests import VERSION, Request
 from ferryman.protocol.errors import AppError, BadInput, RemoteProtocolError
+from ferryman.protocol.sync.errors import Closed
 
 HELLO_SECONDS = 5.0  # a process that does not greet by then hangs
 RECEIVE_BYTES = 65_536
@@ -79,6 +80,8 @@ class SocketLine:
             match reply:
                 case Queued() | Happened():
                     await heard(reply)
+                case Failed(code=Closed.code):
+                    raise HolderEnded
                 case Failed(code=code, message=message, retryable=retryable):
                     kind = BadInput if code == BadInput.code else AppError
                     raise kind(message, code=code, retryable=retryable)
