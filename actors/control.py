@@ -192,13 +192,14 @@ class Desk:
             return False
         self._busy[id(clerk)] = clerk
         try:
-            reply = await clerk.serve(request, lambda news: self._send(stream, news))
-        except AppError as error:
-            reply = failed(error)
+            try:
+                reply = await clerk.serve(request, lambda news: self._send(stream, news))
+            except AppError as error:
+                reply = failed(error)
+            await self._send(stream, reply)
         finally:
             del self._busy[id(clerk)]
             self._drained.set()
-        await self._send(stream, reply)
         return True
 
     async def _send(self, stream: Stream, reply: Reply) -> None:

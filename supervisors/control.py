@@ -259,7 +259,8 @@ class DeviceClerk:
     async def _follow(self, say: Say) -> replies.Reply:
         async with self._sync.events() as events:
             with self._wait(requests.MAX_WAIT_SECONDS):
-                await say(describe_status(self._sync.status()))
+                if is_settled(self._sync.status(), (await self._group()).enabled):
+                    await say(describe_status(self._sync.status()))
                 async for event in events:
                     happened = describe(event)
                     if happened is not None:

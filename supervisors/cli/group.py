@@ -23,7 +23,7 @@ from ferryman.supervisors.cli.screen import Screen, is_terminal
 from ferryman.supervisors.cli.words import connection, span, waiting
 
 SETTLE_SECONDS = 10.0  # a first connection takes well under one; a person waits that long for the good news
-AllowPlain = Annotated[bool, Parameter(negative=())]
+AllowPlain = Annotated[bool, Parameter(negative=(), show_default=False)]
 
 
 def enable(
@@ -69,7 +69,9 @@ def disable(*, common: Common = COMMON) -> int:
     return run_on_device(common, work)
 
 
-def invite(*, direct: Annotated[bool, Parameter(negative=())] = False, common: Common = COMMON) -> int:
+def invite(
+    *, direct: Annotated[bool, Parameter(negative=(), show_default=False)] = False, common: Common = COMMON
+) -> int:
     """Let one more device in: a QR code, a link and a short code that hold for ten minutes.
 
     Parameters

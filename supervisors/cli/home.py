@@ -46,7 +46,7 @@ class Common:
     """
 
     home: Path | None = None
-    json: Annotated[bool, Parameter(negative=())] = False
+    json: Annotated[bool, Parameter(negative=(), show_default=False)] = False
 
 
 COMMON = Common()

@@ -50,10 +50,17 @@ app = App(
 app.command(
     "ferryman.supervisors.cli.group:enable", name="enable", help="Switch sync on; the first time, make a group."
 )
-app.command("ferryman.supervisors.cli.group:disable", name="disable", help="Switch sync off.")
+app.command("ferryman.supervisors.cli.group:disable", name="disable", help="Switch sync off; group and outbox stay.")
 app.command("ferryman.supervisors.cli.group:invite", name="invite", help="Let one more device in.")
-app.command("ferryman.supervisors.cli.group:join", name="join", help="Enter the group of an invite.")
-app.command("ferryman.supervisors.cli.push:push", name="push", help="Send files to the group's other devices.")
+app.command("ferryman.supervisors.cli.group:join", name="join", help="Enter the group that an invite is for.")
+app.command(
+    "ferryman.supervisors.cli.push:push",
+    name="push",
+    help="""Send files to the group's other devices, each as one blob.
+
+    Each is sealed and on this device's disk before the relay is asked. What the relay cannot take now stays in the
+    outbox, and goes out as soon as a ferryman process holds this device and the relay is there.""",
+)
 app.command("ferryman.supervisors.cli.pull:pull", name="pull", help="Get what the other devices pushed.")
 app.command("ferryman.supervisors.cli.watch:watch", name="watch", help="Stay connected, and print what happens.")
 app.command("ferryman.supervisors.cli.status:status", name="status", help="How this device stands.")

@@ -47,13 +47,10 @@ def push(
     /,
     *,
     wait: Annotated[float | None, Parameter(validator=validators.Number(gt=0, lte=requests.MAX_WAIT_SECONDS))] = None,
-    no_wait: Annotated[bool, Parameter(negative=())] = False,
+    no_wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     common: Common = COMMON,
 ) -> int:
     """Send files to the group's other devices, each as one blob.
-
-    Each is sealed and on this device's disk before the relay is asked. What the relay cannot take now stays in the
-    outbox, and goes out as soon as a ferryman process holds this device and the relay is there.
 
     Parameters
     ----------

@@ -29,10 +29,10 @@ def number(count: int, noun: str) -> str:
 
 
 def span(seconds: int) -> str:
-    """3 minutes"""
+    """3 minutes: rounded, as a person would"""
     for length, noun in SPANS:
         if seconds >= length:
-            return number(seconds // length, noun)
+            return number((seconds + length // 2) // length, noun)
     return "a moment"
 
 
