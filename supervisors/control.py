@@ -153,7 +153,7 @@ class DeviceClerk:
             enabled = (await self._group()).enabled
             with self._wait(request.wait_seconds):
                 if not request.patient and self._is_away(enabled):
-                    return self._waiting(blob_id)
+                    return self._waiting(blob_id, enabled)
                 async for event in events:
                     match event:
                         case BlobPushed(id=done, cursor=cursor) if done == blob_id:
@@ -166,16 +166,20 @@ class DeviceClerk:
                             break
                         case _:
                             pass
-        return self._waiting(blob_id)
+        return self._waiting(blob_id, enabled)
 
     def _is_away(self, enabled: bool) -> bool:
         """There is no connection, and none is being made for the first time."""
         status = self._sync.status()
         return is_settled(status, enabled) and connection_of(status) != "connected"
 
-    def _waiting(self, blob_id: bytes) -> replies.Waiting:
-        connection = connection_of(self._sync.status())
-        reason = "the relay has not answered in time" if connection == "connected" else "the relay is not reachable now"
+    def _waiting(self, blob_id: bytes, enabled: bool) -> replies.Waiting:
+        if not enabled:
+            reason = "sync is switched off"
+        elif connection_of(self._sync.status()) == "connected":
+            reason = "the relay has not answered in time"
+        else:
+            reason = "the relay is not reachable now"
         return replies.Waiting(id=blob_id.hex(), reason=reason)
 
     async def _outbox(self, limit: int) -> replies.OutboxPage:

@@ -16,7 +16,7 @@ from ferryman.protocol.identity import show_id
 from ferryman.protocol.sync.events import Connected, Connecting, ConnectionStatus, Disconnected, Reconnecting
 from ferryman.protocol.sync.group import Membership
 
-GROUP_LETTERS = 8  # enough to tell a person's groups apart, too few to be of use to anybody else
+GROUP_BYTES = 4  # enough to tell a person's groups apart, too few to be of use to anybody else
 
 
 def connection_of(status: ConnectionStatus) -> Connection:
@@ -70,7 +70,7 @@ def make_standing(
         attempt=status.attempt if isinstance(status, Reconnecting) else 0,
         enabled=enabled,
         relay_url=None if member is None else member.relay_url,
-        group=None if member is None else show_id(member.group_id)[:GROUP_LETTERS],
+        group=None if member is None else member.group_id[:GROUP_BYTES].hex(),
         device=show_id(device_id),
         device_name=device_name,
         waiting=waiting,

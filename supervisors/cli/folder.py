@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 from types import TracebackType
 
+from ferryman.actors.real_ports import FileDisk
 from ferryman.protocol.errors import BadInput
 
 FILE_MODE = 0o600  # what was sealed for the group is for nobody else on this machine either
@@ -29,7 +30,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            FileDisk().make_directory(path, mode=FOLDER_MODE)
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
             raise self._refusal(error) from None

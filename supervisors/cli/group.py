@@ -7,6 +7,7 @@ import sys
 from typing import Annotated
 
 import segno
+import trio
 from cyclopts import Parameter
 
 from ferryman.actors.real_ports import make_real_ports
@@ -18,10 +19,11 @@ from ferryman.protocol.sync.short_code import read_code
 from ferryman.supervisors.cli.command import run_on_device
 from ferryman.supervisors.cli.device import Device, Wish
 from ferryman.supervisors.cli.home import COMMON, Common, find_home, is_device, load_config
-from ferryman.supervisors.cli.line import ask
+from ferryman.supervisors.cli.line import Line, ask
 from ferryman.supervisors.cli.screen import Screen, is_terminal
 from ferryman.supervisors.cli.words import connection, span, waiting
 
+TAKE_BACK_SECONDS = 5.0  # for a relay that answers; one that does not forgets the code after ten minutes
 SETTLE_SECONDS = 10.0  # a first connection takes well under one; a person waits that long for the good news
 AllowPlain = Annotated[bool, Parameter(negative=(), show_default=False)]
 
@@ -70,31 +72,57 @@ def disable(*, common: Common = COMMON) -> int:
 
 
 def invite(
-    *, direct: Annotated[bool, Parameter(negative=(), show_default=False)] = False, common: Common = COMMON
+    *,
+    direct: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    common: Common = COMMON,
 ) -> int:
-    """Let one more device in: a QR code, a link and a short code that hold for ten minutes.
+    """Let one more device in: a link and a short code that hold for ten minutes; at a terminal a QR code too.
 
     Parameters
     ----------
     direct
         The invite holds the group's secret itself: whoever gets hold of it while it holds is a member.
+    wait
+        Stay until the ten minutes are over; Ctrl-C takes the short code back.
     """
 
     async def work(device: Device, screen: Screen) -> int:
         async with device.line() as line:
-            try:
-                invited = await ask(line, requests.CreateInvite(direct=direct), replies.Invited)
-            except BadInput as error:
-                if direct:
-                    raise
-                raise BadInput(
-                    "an invite of this group holds the group's secret itself, and whoever finds it is a member: if you"
-                    " mean that, `ferryman invite --direct`"
-                ) from error
-        await screen.show(invited, invitation(invited, make_real_ports().clock.now()))
+            invited = await create(line, direct=direct)
+            seconds = max(0, invited.expires_at - make_real_ports().clock.now())
+            await screen.show(invited, invitation(invited, seconds))
+            if wait:
+                await screen.note("Ctrl-C takes the short code back.")
+                await hold(line, seconds, screen)
         return 0
 
     return run_on_device(common, work, repeatable=False)
+
+
+async def create(line: Line, *, direct: bool) -> replies.Invited:
+    try:
+        return await ask(line, requests.CreateInvite(direct=direct), replies.Invited)
+    except BadInput as error:
+        if direct:
+            raise
+        raise BadInput(
+            "an invite of this group holds the group's secret itself, and whoever finds it is a member: if you mean"
+            " that, `ferryman invite --direct`"
+        ) from error
+
+
+async def hold(line: Line, seconds: float, screen: Screen) -> None:
+    """Until it has expired. Cancelled before that, the short code is taken back."""
+    try:
+        await trio.sleep(seconds)
+    except trio.Cancelled:
+        with trio.move_on_after(TAKE_BACK_SECONDS) as scope:
+            scope.shield = True
+            cancelled = await ask(line, requests.CancelInvite(), replies.Cancelled)
+            said = "The short code is taken back." if cancelled.in_time else "It was too late: the short code was used."
+            await screen.show(cancelled, said)
+        raise
 
 
 def join(
@@ -152,13 +180,13 @@ def read_invite() -> str:
     return text
 
 
-def invitation(invited: replies.Invited, now: int) -> str:
+def invitation(invited: replies.Invited, seconds: int) -> str:
     """For a terminal with the QR code, for a file without."""
     lines = [
         f"Short code  {invited.short_code}",
         f"Link        {invited.link}",
         "",
-        f"One device may `ferryman join` with it, for {span(max(0, invited.expires_at - now))}.",
+        f"One device may `ferryman join` with it, for {span(seconds)}.",
     ]
     return "\n".join([*([qr_code(invited.link)] if is_terminal() else []), *lines])
 

@@ -47,7 +47,7 @@ def rows(standing: replies.Standing, home: str, holder: int | None) -> list[tupl
         ("group", "none" if standing.group is None else standing.group),
         ("device", f"{standing.device} ({standing.device_name})"),
         ("outbox", waiting(standing) if standing.waiting else "empty"),
-        ("received", f"up to {standing.last_cursor}" + (f" of {standing.max_cursor}" if standing.max_cursor else "")),
+        ("taken", f"up to {standing.last_cursor}" if standing.last_cursor else "nothing yet"),
         ("home", home),
         ("held by", "nobody else" if holder is None else f"process {holder}"),
     ]

@@ -1,6 +1,7 @@
 """Two devices and a relay at the command line, from nothing to files."""
 
 import base64
+import json
 import os
 import signal
 
@@ -85,3 +86,15 @@ def test_a_watch_takes_over_from_the_one_that_held_the_device(shell, relay, numb
             wait_for(second, '"connected"')
             [status] = shell.ok("status", "--home", "A", "--json").objects
             assert status["pid"] == second.pid
+
+
+def test_an_invite_that_is_waited_for_is_taken_back_by_ctrl_c(shell, relay):
+    shell.pair(relay.url, "A")
+    with holder(shell.folder, "invite", "--direct", "--wait", "--home", "A", "--json") as inviting:
+        code = json.loads(wait_for(inviting, "short_code"))["short_code"]
+        inviting.send_signal(signal.SIGINT)
+        assert '"in_time": true' in wait_for(inviting, "invite_cancelled")
+        assert end(inviting) == 130
+    done = shell.run("join", code, "--home", "B", "--relay", relay.url, "--allow-plain")
+    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    assert code not in done.err
