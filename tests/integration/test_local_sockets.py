@@ -71,6 +71,13 @@ async def test_a_stale_socket_is_replaced_and_an_absent_one_is_told(network, tmp
     await talk(network, path)
 
 
+async def test_a_draft_that_a_killed_process_left_is_replaced(network, tmp_path):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / ".control.sock.draft"))
+    await talk(network, tmp_path / "control.sock")
+    assert [one.name for one in tmp_path.iterdir()] == ["control.sock"]
+
+
 async def test_what_cannot_be_a_socket_is_an_error_that_leaves_nothing(network, tmp_path):
     (tmp_path / "control.sock").mkdir()
     with pytest.raises(OSError, match="directory"):
