@@ -1,5 +1,6 @@
 """The local socket of a device, on a network in memory: who is answered, who is hung up on."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,8 @@ class Caller:
         return replies.read_reply(self._ready.pop(0))
 
     async def ask(self, request):
-        await self.say(request)
+        with contextlib.suppress(trio.BrokenResourceError):
+            await self.say(request)
         return await self.hear()
 
 
@@ -58,8 +60,9 @@ async def test_a_push_is_on_disk_before_it_is_at_the_relay_and_each_is_told(auto
         assert standing.enabled
         await connected(device)
         queued = await caller.ask(requests.PushBlob(data=b"ahoy"))
+        assert queued.type == "queued"
         pushed = await caller.hear()
-        assert (queued.type, pushed.type) == ("queued", "pushed")
+        assert pushed.type == "pushed"
         assert (pushed.id, pushed.cursor) == (queued.id, 2)
 
 
@@ -151,10 +154,13 @@ async def test_an_idle_client_and_one_too_many_are_let_go(autojump_clock, world)
     async with world.device("a"):
         callers = [(await call(world))[0] for _ in range(16)]
         _, refused = await call(world)
-        assert (refused.type, refused.code) == ("error", "BUSY")
+        assert refused.type == "error"
+        assert refused.code == "BUSY"
         assert (await callers[0].ask(requests.AskStatus())).type == "status"
         await trio.sleep(301)
+        began = trio.current_time()
         assert await callers[1].hear() is None
+        assert trio.current_time() == began, "it was let go before we looked"
         _, hello = await call(world)
         assert hello.type == "hello"
 
@@ -190,7 +196,9 @@ async def test_a_device_that_stops_answers_who_only_waits(autojump_clock, world)
         await trio.sleep(5)
         began = trio.current_time()
     assert trio.current_time() - began < 2
-    assert (await pushing.hear()).type == "waiting"
+    waiting = await pushing.hear()
+    assert waiting is not None, "it was cut off"
+    assert waiting.type == "waiting"
     while (reply := await following.hear()).type != "error":
         pass
     assert reply.code == "CLOSED"
@@ -219,7 +227,9 @@ async def test_a_ledger_that_restarts_hangs_up_on_nobody(autojump_clock, world):
         await caller.ask(requests.EnableSync(relay_url=world.url))
         device.system.crash("/ledger", RuntimeError("planted"))
         await trio.sleep(5)
-        assert (await caller.ask(requests.AskStatus(settle_seconds=5))).connection == "connected"
+        standing = await caller.ask(requests.AskStatus(settle_seconds=5))
+        assert standing is not None, "it was hung up on"
+        assert standing.connection == "connected"
 
 
 async def test_a_place_where_no_socket_can_be_is_no_reason_not_to_start(autojump_clock, world, monkeypatch):
@@ -227,6 +237,9 @@ async def test_a_place_where_no_socket_can_be_is_no_reason_not_to_start(autojump
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(type(world.network), "listen_local", refuse)
-    async with world.relay(), world.device("a") as device:
-        await device.sync.enable(world.url)
-        assert (await device.sync.push(b"ahoy")).cursor == 2
+    cursor = 0
+    with contextlib.suppress(Exception):
+        async with world.relay(), world.device("a") as device:
+            await device.sync.enable(world.url)
+            cursor = (await device.sync.push(b"ahoy")).cursor
+    assert cursor == 2

@@ -17,8 +17,15 @@ def network():
     return make_real_ports().network
 
 
+async def listen(network, path):
+    try:
+        return await network.listen_local(path)
+    except OSError as error:
+        raise AssertionError(f"no socket: {error}") from error
+
+
 async def talk(network, path):
-    listener = await network.listen_local(path)
+    listener = await listen(network, path)
     async with listener, await network.open_local(path) as ours, await listener.accept() as theirs:
         assert network.is_own_user(ours)
         assert network.is_own_user(theirs)
@@ -33,7 +40,7 @@ async def test_it_is_there_for_its_user_alone_however_long_the_path(network, tmp
     path = folder / "control.sock"
     before = os.umask(0)
     try:
-        async with await network.listen_local(path):
+        async with await listen(network, path):
             about = path.lstat()
             assert stat.S_ISSOCK(about.st_mode)
             assert stat.S_IMODE(about.st_mode) == 0o600
@@ -88,7 +95,7 @@ async def test_what_cannot_be_a_socket_is_an_error_that_leaves_nothing(network, 
 async def test_another_user_is_known_by_the_kernels_word(network, tmp_path, monkeypatch):
     path = tmp_path / "s"
     async with (
-        await network.listen_local(path) as listener,
+        await listen(network, path) as listener,
         await network.open_local(path),
         await listener.accept() as at,
     ):
