@@ -5,9 +5,10 @@
 #   make lint        ruff, pyright strict, planted bugs that still fit their files
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")
 #   make trace       docs/traceability.md: which test settles which requirement         (TRACE_ARGS=--check)
+#   make machines    docs/machines/: what every machine does, made by running it        (MACHINES_ARGS=--check)
 #   make docs        site/
 #   make bench       docs/benchmarks.md, at most 15 minutes                             (BENCH_ARGS="--only core")
-#   make soak        properties, crashes and simulations with far more examples
+#   make soak        properties with fifty times their examples, crashes, simulations: 12 to 30 minutes
 #   make clean
 #
 # PYTHON=/path/to/python3.12 chooses the interpreter of a new .venv.
@@ -16,7 +17,7 @@ BIN := .venv/bin
 STAMPS := .venv/.stamps
 export PYTHON
 
-.PHONY: help demo test lint format mutants trace docs bench soak clean
+.PHONY: help demo test lint format mutants trace machines docs bench soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -53,14 +54,18 @@ mutants: $(STAMPS)/dev
 trace: $(STAMPS)/dev
 	@$(BIN)/python -m tests.tools.trace $(TRACE_ARGS)
 
+machines: $(STAMPS)/dev
+	@$(BIN)/python -m tests.tools.machines $(MACHINES_ARGS)
+
 docs: $(STAMPS)/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # never --quiet: it hides warnings from --strict
 
 bench: $(STAMPS)/dev
 	@$(BIN)/python -m tests.benchmarks.run $(BENCH_ARGS)
 
+# The longest property takes two minutes alone and six on a busy machine; one that takes 15 hangs.
 soak: $(STAMPS)/dev
-	@$(BIN)/python -m pytest --hypothesis-profile=soak tests/properties tests/crash tests/simulation $(TEST_ARGS)
+	@$(BIN)/python -m pytest --hypothesis-profile=soak --timeout=900 tests/properties tests/crash tests/simulation $(TEST_ARGS)
 
 clean:
 	rm -rf .venv site dist build .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -21,8 +21,8 @@ import msgspec
 
 from ferryman.actors.keychain_errors import (
     DeviceInUse,
+    HomeUnusable,
     KeychainDamaged,
-    KeychainError,
     KeychainLocked,
     KeychainMissing,
     KeychainUnavailable,
@@ -95,9 +95,9 @@ def open_keychain(choice: KeychainChoice) -> OpenKeychain:
             raise KeychainMissing(f"{choice.folder}: there is no key store; name the device's directory with --home")
         unlock = disk.lock(home / "device.lock")
     except OSError as error:
-        raise KeychainError(f"{home}: {error.strerror or error}; make the directory writable") from error
+        raise HomeUnusable(f"{home}: {error.strerror or error}; name a directory that can be written") from error
     if unlock is None:
-        raise DeviceInUse(f"{home}: another process is this device; end that process first")
+        raise DeviceInUse(f"{home}: this device runs already, in this process or in another; end that one first")
     try:
         store = _read(choice) or _make(choice)
         keychain = _keychain(choice, store)
@@ -141,7 +141,7 @@ def _make(choice: KeychainChoice) -> StoreFile:
     try:
         choice.disk.write(choice.folder / "store.json", msgspec.json.encode(store), mode=0o600)
     except OSError as error:
-        raise KeychainError(f"{choice.folder}: {error.strerror or error}; make the directory writable") from error
+        raise HomeUnusable(f"{choice.folder}: {error.strerror or error}; make the directory writable") from error
     return store
 
 
@@ -166,5 +166,7 @@ def _keychain(choice: KeychainChoice, store: StoreFile) -> Keychain:
             return FileKeychain(choice.disk, folder, choice.entropy, key)
         case "plain":
             if not choice.allow_plain:
-                raise KeychainLocked(f"{folder}: these keys lie unsealed; set keys.allow_plain = true to use them")
+                raise KeychainLocked(
+                    f"{folder}: these keys lie unsealed; to use them set keys.allow_plain = true, or say --allow-plain"
+                )
             return FileKeychain(choice.disk, folder, choice.entropy, None)

@@ -6,7 +6,8 @@
 | KEYCHAIN_LOCKED      | a sealed store, and no or a wrong passphrase       | give the right one                     |
 | KEYCHAIN_UNAVAILABLE | the OS keychain holds the keys and does not answer | unlock it, or start in that session    |
 | KEYCHAIN_DAMAGED     | an entry, or store.json, cannot be read            | restore the directory from a backup    |
-| DEVICE_IN_USE        | another process is this device                     | end that process                       |
+| DEVICE_IN_USE        | this device runs already, in whatever process      | end that one                           |
+| HOME_UNUSABLE        | the device's directory cannot be made or written   | name another, or make it writable      |
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class KeychainUnavailable(KeychainError):
 
 class KeychainDamaged(KeychainError):
     code = "KEYCHAIN_DAMAGED"
+
+
+class HomeUnusable(KeychainError):
+    code = "HOME_UNUSABLE"
 
 
 class DeviceInUse(KeychainError):

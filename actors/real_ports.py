@@ -126,8 +126,9 @@ class FileDisk:
     def exists(self, path: Path) -> bool:
         return path.exists()
 
-    def read(self, path: Path) -> bytes:
-        return path.read_bytes()
+    def read(self, path: Path, at_most: int = -1) -> bytes:
+        with path.open("rb") as file:
+            return file.read(at_most)
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """The temporary name is fixed: what a crash leaves behind the next write takes over. One writer a path."""

@@ -5,7 +5,6 @@ python examples/embed_in_trio.py HOME2 ws://127.0.0.1:8080 SHORT-CODE    joins i
 """
 
 import sys
-from pathlib import Path
 
 import trio
 
@@ -17,19 +16,18 @@ async def show(runtime: ferryman.Runtime) -> None:
         print(blob.sender.hex()[:6], blob.data.decode())
 
 
-async def main(home: str, relay_url: str, code: str = "") -> None:
-    config = ferryman.RuntimeConfig(home=Path(home), keys={"allow_plain": True}, sync={"direct_invites": True})
+async def main(*arguments: str) -> None:
+    home, relay_url, *code = arguments
+    config = {"home": home, "keys": {"allow_plain": True}, "sync": {"direct_invites": True}}
     async with ferryman.open_runtime(config) as runtime, trio.open_nursery() as nursery:
         nursery.start_soon(show, runtime)
-        if code:
-            await runtime.sync.join_invite(code, relay_url)
-        else:
-            await runtime.sync.enable(relay_url)
+        await (runtime.sync.join_invite(code[0], relay_url) if code else runtime.sync.enable(relay_url))
+        if not code:
             print("invite:", (await runtime.sync.create_invite()).short_code)
         async for line in trio.wrap_file(sys.stdin):
-            await runtime.sync.push(line.strip().encode())
+            await runtime.sync.enqueue(line.strip().encode())
         nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trio.run(main, *sys.argv[1:]) if len(sys.argv) > 2 else sys.exit(__doc__)

@@ -8,14 +8,14 @@ import trio
 import ferryman
 
 
-def device(home: Path) -> ferryman.RuntimeConfig:
-    return ferryman.RuntimeConfig(home=home, keys={"allow_plain": True}, sync={"direct_invites": True})
+def device(home: Path) -> dict[str, object]:
+    return {"home": home, "keys": {"allow_plain": True}, "sync": {"direct_invites": True}}
 
 
 async def main(folder: Path) -> None:
-    relay_config = ferryman.RelayConfig(server={"bind": "127.0.0.1:0"}, storage={"database": str(folder / "relay.db")})
+    relay_config = {"server": {"bind": "127.0.0.1:0"}, "storage": {"database": str(folder / "relay.db")}}
     async with (
-        ferryman.open_relay(relay_config, ferryman.make_real_ports()) as relay,
+        ferryman.open_relay(relay_config) as relay,
         ferryman.open_runtime(device(folder / "phone")) as phone,
         ferryman.open_runtime(device(folder / "laptop")) as laptop,
     ):

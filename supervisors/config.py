@@ -138,6 +138,11 @@ class RuntimeConfig(Table):
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
                 raise BadInput(f"{path}: not a TOML file: {error}") from None
         override(document, environment)
+        return cls.check(document, origin)
+
+    @classmethod
+    def check(cls, document: Mapping[str, Any], origin: str = "config") -> RuntimeConfig:
+        """The tables of a configuration file, as mappings. Raises BadInput."""
         try:
             return cls.model_validate(document)
         except ValidationError as error:

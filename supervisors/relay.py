@@ -1,4 +1,4 @@
-"""A relay from its beginning to its end. Embeddable: `async with open_relay(config, ports) as relay`.
+"""A relay from its beginning to its end. Embeddable: `async with open_relay(config) as relay`.
 
     lock -> key -> database looked at -> listening -> tree up | block | tree down -> sockets closed -> lock released
 
@@ -8,16 +8,18 @@ What belongs to the block and not to an actor outlives every crash: the sockets 
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import trio
 
 from ferryman.actors.core.events import DeadLetter, Event
 from ferryman.actors.ports import Disk, Ports
+from ferryman.actors.real_ports import make_real_ports
 from ferryman.actors.relay.door import Listener
 from ferryman.actors.relay.lane import Drain
 from ferryman.actors.relay.metrics import Metrics
@@ -29,7 +31,7 @@ from ferryman.actors.relay.wal import EXTENT_BYTES
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.identity import show_id
 from ferryman.supervisors.node import TreeNode
-from ferryman.supervisors.relay_config import RelayConfig
+from ferryman.supervisors.relay_config import RelayConfig, check_relay_config
 from ferryman.supervisors.relay_log import Log, event_writer, make_log
 from ferryman.supervisors.relay_tree import KEY_BYTES, Build
 from ferryman.supervisors.system import System, open_system
@@ -67,8 +69,8 @@ class Relay:
 
 @asynccontextmanager
 async def open_relay(
-    config: RelayConfig,
-    ports: Ports,
+    config: RelayConfig | Mapping[str, Any],
+    ports: Ports | None = None,
     *,
     log: Log | None = None,
     restored: bool = False,
@@ -79,8 +81,12 @@ async def open_relay(
 ) -> AsyncGenerator[Relay]:
     """Run a relay around a block. Raises BadInput with one line when it cannot start.
 
+    config: a RelayConfig, or the tables of a relay.toml as mappings: {"server": {"bind": "127.0.0.1:8080"}}.
     restored: the database came out of a backup, so the cursors of every group begin a new incarnation.
     wal_bytes: length of the log's file from the start; a simulation, whose disk counts each write, takes 0."""
+    if not isinstance(config, RelayConfig):
+        config = check_relay_config(config, "config")
+    ports = ports or make_real_ports()
     release, private = await ports.threads.run(lambda: take_possession(config, ports))
     listeners: Sequence[Listener] = ()
     try:

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
@@ -193,7 +194,7 @@ def load_relay_config(path: Path) -> RelayConfig:
     return check_relay_config(document, str(path))
 
 
-def check_relay_config(document: dict[str, object], origin: str) -> RelayConfig:
+def check_relay_config(document: Mapping[str, object], origin: str) -> RelayConfig:
     """Check what `origin` gave. Raises BadInput, one line with `origin` and the key."""
     try:
         return RelayConfig.model_validate(document)

@@ -15,10 +15,11 @@ relay, neither to begin nor to end.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from random import Random
+from typing import Any
 
 import trio
 
@@ -67,7 +68,7 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    config: RuntimeConfig,
+    config: RuntimeConfig | Mapping[str, Any],
     *,
     ports: Ports | None = None,
     rng: Random | None = None,
@@ -76,9 +77,12 @@ async def open_runtime(
 ) -> AsyncGenerator[Runtime]:
     """Run a device around a block. What it knew when its last process ended, however it ended, it knows again.
 
+    config: a RuntimeConfig, or its tables as mappings: {"home": "...", "sync": {"relay_url": "wss://..."}}.
     Raises KeychainError (missing, locked, in use, ...), RecoveryFailed, BadInput. rng: seeds the jitter of restarts and
     reconnects. on_event: hears of crashes and restarts; by default they are logged under "ferryman".
     """
+    if not isinstance(config, RuntimeConfig):
+        config = RuntimeConfig.check(config)
     ports = make_real_ports() if ports is None else ports
     logging.getLogger("ferryman").setLevel(config.sync.log_level.upper())
     keys = await ports.threads.run(partial(open_keychain, choice(config, ports)))

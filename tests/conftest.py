@@ -4,7 +4,7 @@
 |---------|-------------------------|----------------------------------------------------------------------------------|
 | house   | `make test`             | no deadline: the machine is shared, and our time is virtual anyway               |
 | mutants | `make mutants`          | the same examples on every run, nothing remembered, no time spent on shrinking   |
-| soak    | `make soak`             | fifty times the examples                                                         |
+| soak    | `make soak`             | fifty times the examples, also of tests with a number of their own (effort.py)   |
 """
 
 from hypothesis import HealthCheck, Phase, settings

@@ -1,7 +1,7 @@
 """Ferryman: pair devices without accounts and carry their sealed state through a relay that cannot read it.
 
-    async with ferryman.open_runtime(ferryman.RuntimeConfig(home=folder)) as runtime:      a device
-    async with ferryman.open_relay(ferryman.RelayConfig(), ports) as relay:                a relay
+    async with ferryman.open_runtime({"home": folder}) as runtime:                          a device
+    async with ferryman.open_relay({"server": {"bind": "127.0.0.1:8080"}}) as relay:        a relay
 
 The shop window: nothing is loaded before it is asked for, so that a relay never loads the code that seals.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ferryman.actors.core.errors import RecoveryFailed, TooManyRestarts
 from ferryman.actors.keychain_errors import (
     DeviceInUse,
+    HomeUnusable,
     KeychainDamaged,
     KeychainError,
     KeychainLocked,
@@ -32,6 +33,7 @@ __all__ = [
     "BlobTooLarge",
     "Closed",
     "DeviceInUse",
+    "HomeUnusable",
     "InviteRefused",
     "KeychainDamaged",
     "KeychainError",

@@ -23,21 +23,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import apsw
 from cyclopts import App, Parameter
 
 import ferryman.protocol
 from ferryman.actors.keychain import KeychainChoice, open_keychain
 from ferryman.actors.ledger_compact import compact as move_to_archive
-from ferryman.actors.ledger_file import FatalStorageError, Place
+from ferryman.actors.ledger_file import FatalStorageError, Place, explained
 from ferryman.actors.ledger_open import Checked, accept_rollback, inspect, lock, open_ledger
 from ferryman.actors.ledger_show import json_lines
 from ferryman.actors.ledger_verify import check_deeply
-from ferryman.actors.ports import Clock
+from ferryman.actors.ports import Clock, Disk
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.ledger.errors import LedgerRolledBack, LedgerUnknownType
 
 LEDGER_NAME = "ledger.db"
+SQLITE_HEAD = b"SQLite format 3\0"
 STREAMS_NAMED = 20  # in a message: enough to find a spelling mistake
 
 app = App(
@@ -150,6 +152,7 @@ def _placed(path: Path, keys: Keys) -> Generator[tuple[Place, Clock]]:
     ports = make_real_ports()
     if not ports.disk.exists(path) and not ports.disk.exists(home / "keys" / "store.json"):
         raise BadInput(f"{path}: there is no such file; name the ledger or the device's directory")
+    _require_database(ports.disk, path)
     _register_types(keys.types)
     lock(ports.disk, path)()  # so that whoever has it open is told by the file's name, not by the device's
     passphrase = os.environ.get("FERRYMAN_PASSPHRASE")
@@ -167,6 +170,14 @@ def _placed(path: Path, keys: Keys) -> Generator[tuple[Place, Clock]]:
         raise BadInput(f"{error}; nobody knows what is on it: check the disk, then `ferryman ledger verify`") from None
     finally:
         opened.close()
+
+
+def _require_database(disk: Disk, path: Path) -> None:
+    """Before a lock is put beside it: somebody else's file stays alone."""
+    with explained(path):
+        head = disk.read(path, len(SQLITE_HEAD)) if disk.exists(path) else b""
+        if head and head != SQLITE_HEAD:
+            raise apsw.NotADBError
 
 
 @contextlib.contextmanager

@@ -80,9 +80,10 @@ class MemoryDisk:
     def exists(self, path: Path) -> bool:
         return str(path) in self.names
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, at_most: int = -1) -> bytes:
         try:
-            return bytes(self.names[str(path)].seen)
+            seen = self.names[str(path)].seen
+            return bytes(seen if at_most < 0 else seen[:at_most])
         except KeyError:
             raise FileNotFoundError(2, "No such file", str(path)) from None
 

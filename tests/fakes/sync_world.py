@@ -35,6 +35,8 @@ GENEROUS = {
     "handshakes_per_minute": 1_000,
 }
 
+PATIENCE_SECONDS = 100  # of a test's time, mostly virtual: more than any backoff, less than the suite's patience
+
 
 class World:
     """One network, one wall clock, a disk for each name."""
@@ -91,36 +93,41 @@ async def join(first: Runtime, *others: Runtime, url: str = World.url) -> None:
         await introduced(each)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+async def until(condition: Callable[[], bool], missing: Callable[[], object] = lambda: "it did not come true") -> None:
+    """Wait for it. missing: said when it does not come, so that what is lost fails a test instead of hanging it."""
+    give_up = trio.current_time() + PATIENCE_SECONDS
+    while not condition():
+        assert trio.current_time() < give_up, f"after {PATIENCE_SECONDS} s: {missing()}"
         await trio.sleep(0.01)
 
 
 async def connected(runtime: Runtime) -> None:
-    await until(lambda: isinstance(runtime.sync.status(), Connected))
+    await until(lambda: isinstance(runtime.sync.status(), Connected), lambda: f"it is {runtime.sync.status()}")
 
 
 async def introduced(runtime: Runtime) -> None:
-    while True:
-        state = await look(runtime.system.ref("/sync/group"))
-        if state.member.introduced and not runtime.sync.outbox().count:
-            return
+    """Its `member` blob is at the relay, and so is all else that waited."""
+    give_up = trio.current_time() + PATIENCE_SECONDS
+    while not (await look(runtime.system.ref("/sync/group"))).member.introduced:
+        assert trio.current_time() < give_up, f"after {PATIENCE_SECONDS} s: the device has not introduced itself"
         await trio.sleep(0.01)
+    await flushed(runtime)
 
 
 async def flushed(runtime: Runtime) -> None:
-    await until(lambda: runtime.sync.outbox().count == 0)
+    await until(lambda: runtime.sync.outbox().count == 0, lambda: f"it still has {runtime.sync.outbox()}")
 
 
 async def receive(runtime: Runtime, count: int, *, take: bool = True) -> list[bytes]:
     """The next so many blobs' contents; the last one taken too."""
     contents: list[bytes] = []
-    if not count:
-        return contents
-    async for blob in runtime.sync.blobs():
+    stream = runtime.sync.blobs()
+    while len(contents) < count:
+        blob = None
+        with trio.move_on_after(PATIENCE_SECONDS):
+            blob = await anext(stream)
+        assert blob is not None, f"after {PATIENCE_SECONDS} s: only {len(contents)} of {count} blobs came: {contents}"
         contents.append(blob.data)
-        if len(contents) == count:
-            if take:
-                await blob.taken()
-            return contents
-    raise AssertionError("a stream of blobs never ends")
+    if take and count:
+        await blob.taken()
+    return contents

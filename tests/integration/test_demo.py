@@ -48,7 +48,7 @@ def folder(tmp_path):
     return root
 
 
-@pytest.mark.req("S4-01", "S4-34")
+@pytest.mark.req("S4-01", "S4-34", "S4-38")
 async def test_the_demo_loses_nothing_while_the_relay_and_a_device_are_killed(folder, tmp_path):
     done = await run_ferryman("demo", folder, environment={"TMPDIR": str(tmp_path)})
     text = done.stdout.decode()

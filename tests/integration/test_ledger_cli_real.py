@@ -19,7 +19,8 @@ from tests.fakes.ports import EPOCH
 
 
 def ferryman(*arguments, passphrase="p", **options):
-    environment = {"PATH": os.environ["PATH"], "FERRYMAN_PASSPHRASE": passphrase}
+    environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+    environment["FERRYMAN_PASSPHRASE"] = passphrase
     return subprocess.run(
         [sys.executable, "-m", "ferryman", "ledger", *map(str, arguments)],
         capture_output=True,
@@ -108,3 +109,11 @@ def test_a_real_read_only_directory(device, tmp_path):
     )
     assert (home / "ledger.db").read_bytes() == before
     home.chmod(0o700)
+
+
+@pytest.mark.parametrize("command", ["verify", "show", "compact", "accept-rollback"])
+def test_nothing_is_left_beside_a_file_that_is_no_database(device, tmp_path, command):
+    (tmp_path / "diary.txt").write_text("Dear diary")
+    done = ferryman(command, tmp_path / "diary.txt", "--home", device)
+    assert (done.returncode, names(tmp_path)) == (2, ["diary.txt"])
+    assert "this is no Ferryman ledger" in done.stderr

@@ -28,6 +28,7 @@ def relay(tmp_path):
 
 def test_the_lines_of_python_in_the_readme_sync_two_devices(relay, tmp_path):
     [program] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in program.splitlines() if line]) <= 10
     address = "ws://127.0.0.1:8080"
     assert program.count(address) == 1
     assert address.removeprefix("ws://") in README.replace(program, ""), (

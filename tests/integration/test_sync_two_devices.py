@@ -1,5 +1,7 @@
 """Devices and a relay in one process on memory streams: what a host can do, and what it is told."""
 
+import itertools
+
 import pytest
 import trio
 
@@ -49,15 +51,20 @@ async def test_push_leaves_nothing_in_the_outbox(autojump_clock, world):
         assert (a.sync.outbox().count, a.sync.outbox().bytes, a.sync.outbox().in_flight) == (0, 0, 0)
 
 
-async def test_a_push_without_a_connection_is_pending_at_once(autojump_clock, world):
-    async with world.device("a") as a:
-        async with world.relay():
-            await join(a)
-        await trio.sleep(1)
-        began = trio.current_time()
-        with pytest.raises(Pending):
-            await a.sync.push(b"later")
-        assert trio.current_time() - began < 1
+@pytest.mark.req("S4-174")
+async def test_a_push_without_a_connection_is_on_disk_and_pending_at_once(autojump_clock, world):
+    async with world.device("b") as b:
+        async with world.device("a") as a:
+            async with world.relay():
+                await join(a, b)
+            await trio.sleep(1)
+            began = trio.current_time()
+            with pytest.raises(Pending):
+                await a.sync.push(b"later")
+            assert trio.current_time() - began < 1
+            world.kill_disk("a")
+        async with world.relay(), world.device("a"):
+            assert await receive(b, 1) == [b"later"]
 
 
 async def test_a_device_that_joins_late_gets_everything(autojump_clock, world):
@@ -158,7 +165,7 @@ async def test_the_relay_drops_a_blob_only_when_the_others_have_taken_it(autojum
         assert relay is not None
 
 
-@pytest.mark.req("S4-03", "S4-174", "S4-167")
+@pytest.mark.req("S4-03")
 async def test_without_a_relay_a_push_is_pending_and_goes_out_when_it_is_back(autojump_clock, world):
     async with world.device("a") as a, world.device("b") as b:
         async with world.relay():
@@ -187,6 +194,25 @@ async def test_a_push_gives_up_waiting_after_its_timeout_and_still_goes_out(auto
             await a.sync.push(b"slow", timeout=0.5)
         world.network.heal(world.host, world.port)
         assert await receive(b, 1) == [b"slow"]
+
+
+@pytest.mark.req("S4-167")
+async def test_a_relay_that_is_lost_at_any_step_of_a_push_costs_no_blob(autojump_clock, world):
+    """Cut at every third step until a run gets through before the cut."""
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        for steps in itertools.count(0, 3):
+            await a.sync.enqueue(b"%d" % steps)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            survived = a.sync.outbox().count == 0
+            world.network.cut(world.host, world.port)
+            assert await receive(b, 1) == [b"%d" % steps]
+            await connected(a)
+            await flushed(a)
+            if survived:
+                break
+        assert steps > 10
 
 
 @pytest.mark.req("S4-164")
@@ -221,13 +247,20 @@ async def test_what_was_queued_offline_goes_out_at_the_next_start(autojump_clock
 
 
 @pytest.mark.req("S4-171")
-async def test_a_start_connects_pushes_and_pulls_by_itself(autojump_clock, world):
+async def test_a_start_connects_pushes_and_pulls_by_itself_and_waits_for_none_of_it(autojump_clock, world):
     async with world.relay(), world.device("b") as b:
         async with world.device("a") as a:
             await join(a, b)
-        await b.sync.push(b"from b")
-        async with world.device("a") as a:
+            world.network.partition(world.host, world.port)
             await a.sync.enqueue(b"from a")
+        world.network.heal(world.host, world.port)
+        await connected(b)
+        await b.sync.push(b"from b")
+        world.network.partition(world.host, world.port)
+        began = trio.current_time()
+        async with world.device("a") as a:
+            assert trio.current_time() - began < 1
+            world.network.heal(world.host, world.port)
             assert await receive(a, 1) == [b"from b"]
             assert await receive(b, 1) == [b"from a"]
 

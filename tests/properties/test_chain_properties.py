@@ -17,6 +17,7 @@ from ferryman.protocol.sync.chain import (
     SenderChain,
     receive,
 )
+from tests.properties.effort import examples
 
 COUNT = 40
 
@@ -87,7 +88,7 @@ class Delivery(RuleBasedStateMachine):
 
 
 TestDelivery = Delivery.TestCase
-TestDelivery.settings = settings(max_examples=60, stateful_step_count=40)
+TestDelivery.settings = settings(max_examples=examples(60), stateful_step_count=40)
 
 
 @given(st.permutations(range(COUNT)))

@@ -15,6 +15,7 @@ from ferryman.protocol.sync.control import decode_control
 from ferryman.protocol.sync.invite import GroupInvite, read_link, read_payload
 from ferryman.protocol.sync.short_code import new_code, read_code
 from tests.fakes.wire import ANNA, BERT, BLOB_ID, group, handshake
+from tests.properties.effort import examples
 
 
 def exactly(size: int) -> st.SearchStrategy[bytes]:
@@ -60,7 +61,7 @@ def test_padding_grows_by_at_most_12_percent_and_padding_twice_is_padding_once(s
     assert padded_size(padded_size(size)) == padded_size(size)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 200_000)), max_size=6))
 def test_a_conversation_arrives_as_it_was_said(frames):
     client, relay = handshake()

@@ -58,6 +58,7 @@ from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.session import Session
 from ferryman.protocol.sync.shelf import Shelf, Waiting
 from tests.fakes.sync_values import OURS, THEIRS, number
+from tests.properties.effort import examples
 
 GROUP = b"g" * 32
 ERA = b"incarnation-one."
@@ -349,5 +350,5 @@ class World(RuleBasedStateMachine):
         return True
 
 
-World.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+World.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=60)
 TestSessionAgainstARelay = World.TestCase

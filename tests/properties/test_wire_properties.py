@@ -14,6 +14,7 @@ from ferryman.protocol.relay import messages as m
 from ferryman.protocol.relay.envelope import decode_frame, encode_frame
 from ferryman.protocol.relay.limits import Bucket, take
 from tests.fakes.wire_samples import SAMPLES
+from tests.properties.effort import examples
 
 UINT = st.integers(0, 2**63 - 1)
 UINT32 = st.integers(0, 2**32 - 1)
@@ -118,7 +119,7 @@ def wide(draw, value: int, forms: dict[int, str], least: int = 1) -> bytes:
     return draw(st.sampled_from(fits))
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.data(), MESSAGE, AROUND)
 def test_every_form_that_others_may_write_is_read_as_the_canonical_one(data, case, around):
     message, from_client = case
@@ -169,14 +170,14 @@ ANYTHING = st.recursive(
 ).map(msgpack.packb)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.binary(max_size=64) | damaged() | ANYTHING, st.booleans())
 def test_whatever_bytes_come_only_a_remote_protocol_error_leaves(data, from_client):
     with contextlib.suppress(RemoteProtocolError):
         decode_frame(data, from_client=from_client)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(damaged())
 def test_what_is_read_from_damaged_bytes_could_have_been_written(data):
     """The fast way accepts nothing that the patient one would refuse: what it reads, we can write and read again."""

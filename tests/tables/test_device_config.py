@@ -102,3 +102,9 @@ def test_relay_urls(url, address):
 def test_what_is_no_relay_url(url):
     with pytest.raises(BadInput, match="no relay URL"):
         read_relay_url(url)
+
+
+def test_tables_as_mappings_are_checked_like_a_file():
+    assert RuntimeConfig.check({"home": "boat", "keys": {"allow_plain": True}}).keys.allow_plain
+    with pytest.raises(BadInput, match=r"^config: sync\.rely_url: "):
+        RuntimeConfig.check({"home": "boat", "sync": {"rely_url": "wss://relay.example.org"}})

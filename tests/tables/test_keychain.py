@@ -8,6 +8,7 @@ import pytest
 from ferryman.actors.keychain import KeychainChoice, open_keychain
 from ferryman.actors.keychain_errors import (
     DeviceInUse,
+    HomeUnusable,
     KeychainDamaged,
     KeychainError,
     KeychainLocked,
@@ -216,7 +217,7 @@ def test_a_damaged_description_is_refused(disk, text):
 
 def test_one_device_is_one_process(disk):
     first = open_keychain(choice(disk, passphrase="p"))
-    refuse(disk, DeviceInUse, "another process is this device", passphrase="p")
+    refuse(disk, DeviceInUse, "this device runs already", passphrase="p")
     first.close()
     opened(disk, passphrase="p")
 
@@ -228,7 +229,7 @@ def test_a_refused_opening_releases_the_device(disk):
 
 def test_a_read_only_home_is_one_line(disk):
     disk.read_only = True
-    refuse(disk, KeychainError, "make the directory writable", passphrase="p")
+    refuse(disk, HomeUnusable, "name a directory that can be written", passphrase="p")
 
 
 def test_the_real_derivation_is_argon2id_with_the_parameters_that_are_promised():

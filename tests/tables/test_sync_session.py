@@ -137,11 +137,44 @@ SILENT, EARLY = "the relay did not answer our HELLO", "the relay spoke before it
     ],
     ids=lambda value: repr(value)[:40],
 )  # fmt: skip
-@pytest.mark.req("S4-97")
 def test_the_way_to_a_relay(phase, happened, then, wants):
     session, wanted = run(fresh(phase), happened)
     assert session.phase == then
     assert [effect for effect in wanted if isinstance(effect, Dial | SayHello | HangUp | BackOff)] == wants
+
+
+@pytest.mark.req("S4-97")
+@pytest.mark.parametrize(
+    ("phase", "shown"),
+    [
+        (Offline("why"), events.Disconnected("why")),
+        (Connecting(0), events.Connecting()),
+        (Handshaking(0), events.Connecting()),
+        (AwaitingWelcome(0), events.Connecting()),
+        (BackingOff(1), events.Reconnecting(1)),
+        (Connecting(2), events.Reconnecting(2)),
+        (Handshaking(3), events.Reconnecting(3)),
+        (AwaitingWelcome(2**32 - 1), events.Reconnecting(2**32 - 1)),
+        (online().phase, events.Connected(INFO)),
+    ],
+)
+def test_what_a_host_is_shown_of_each_phase(phase, shown):
+    assert status(fresh(phase)) == shown
+
+
+@pytest.mark.req("S4-97")
+def test_every_change_of_the_status_is_told_once_and_in_order():
+    connect = (Upgraded(), Secured(), welcome())
+    again = (Lost("gone"), TimerDue("retry"), Lost("refused"), TimerDue("retry"))
+    _, wanted = run(fresh(), Begin(), *connect, *again, *connect, End())
+    assert [event.status for event in told(wanted) if isinstance(event, events.StatusChanged)] == [
+        events.Connecting(),
+        events.Connected(INFO),
+        events.Reconnecting(1),
+        events.Reconnecting(2),
+        events.Connected(INFO),
+        events.Disconnected(),
+    ]
 
 
 def test_hello_says_what_is_recorded_and_of_which_incarnation():

@@ -147,15 +147,19 @@ async def test_cursors_of_two_pushers_rise_without_a_gap(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
         await bert.hello(GROUP)
-        for number in range(1, 101):
-            await anna.send(Push(blob_id(number), b"a", 0))
-            await bert.send(Push(blob_id(1000 + number), b"b", 0))
-        seen = {client: [(await client.receive_frame()).message for _ in range(200)] for client in (anna, bert)}
+        try:
+            for number in range(1, 501):
+                await anna.send(Push(blob_id(number), b"a", 0))
+                await bert.send(Push(blob_id(1000 + number), b"b", 0))
+            seen = {client: [(await client.receive_frame()).message for _ in range(1000)] for client in (anna, bert)}
+        except ConnectionClosed as closed:
+            pytest.fail(f"the relay did not get to the end of a thousand pushes: {closed.reason}")
         cursors = {message.cursor for message in seen[anna] if isinstance(message, PushAck)}
         cursors |= {message.cursor for message in seen[bert] if isinstance(message, PushAck)}
-        assert cursors == set(range(1, 201))
+        assert cursors == set(range(1, 1001))
         for messages in seen.values():  # acknowledgements and announcements together, in cursor order
-            assert [message.cursor for message in messages] == list(range(1, 201))
+            assert [message.cursor for message in messages] == list(range(1, 1001))
+        assert [entry.cursor for entry in (await anna.pull(0, limit=1000)).blobs] == list(range(1, 1001))
 
 
 async def test_an_acknowledged_cursor_outlives_the_connection_and_never_goes_down(world):

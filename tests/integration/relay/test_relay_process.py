@@ -119,7 +119,6 @@ async def test_the_first_line_says_where_it_listens_and_which_key_it_has(tmp_pat
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
 
 
-@pytest.mark.req("S4-02")
 async def test_no_payload_and_no_id_of_a_group_or_device_is_in_the_log(tmp_path):
     config = write_config(tmp_path, server={"log_file": str(tmp_path / "relay.log"), "log_level": "debug"})
     async with relay_process(config) as relay, connect(relay.port, device("anna")) as anna:
