@@ -1,6 +1,6 @@
 # Everything here makes its own .venv first; all it takes is python3 >= 3.11 with venv, make and git.
 #
-#   make demo        two devices and a relay that is killed on the way, on real files   (DEMO_ARGS="PATH --keep")
+#   make demo        three devices and a relay that is killed on the way, on real files   (DEMO_ARGS="PATH --keep")
 #   make test        the tests                                                          (TEST_ARGS="tests/tables -x")
 #   make lint        ruff, pyright strict, planted bugs that still fit their files
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")

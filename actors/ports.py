@@ -5,7 +5,7 @@
 | clock    | wall clock; Trio's clock for durations   | virtual time                               |
 | entropy  | os.urandom                               | seeded                                     |
 | ids      | UUIDv4 from entropy                      | the same, seeded                           |
-| network  | TCP                                      | memory streams, latency, loss, partition   |
+| network  | TCP; local sockets                       | memory streams, latency, loss, partition   |
 | disk     | files and apsw connections               | an in-memory disk under SQLite's own code  |
 | threads  | trio.to_thread                           | inline, with a checkpoint                  |
 | keychain | OS keychain or a sealed file             | a dict                                     |
@@ -64,6 +64,18 @@ class Network(Protocol):
 
     def peer(self, stream: trio.abc.HalfCloseableStream) -> str:
         """The source address of an accepted stream, "" when it is already gone."""
+        ...
+
+    async def open_local(self, path: Path) -> trio.abc.HalfCloseableStream:
+        """A stream to whoever listens at a path of this machine. Raises OSError."""
+        ...
+
+    async def listen_local(self, path: Path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+        """A listener at `path`, for this user only; it takes the place of a stale one. Raises OSError."""
+        ...
+
+    def is_own_user(self, stream: trio.abc.HalfCloseableStream) -> bool:
+        """Whether the process at the other end of a local stream is this user's."""
         ...
 
 

@@ -1,11 +1,11 @@
-"""The real ports: the one file where wall clock, chance, sockets, files and threads come into the product.
+"""The real ports: where wall clock, chance, sockets, files and threads come into the product.
 
 | port    | made of                                                                                          |
 |---------|--------------------------------------------------------------------------------------------------|
 | clock   | the system's wall clock                                                                          |
 | entropy | the system's random generator                                                                    |
 | ids     | UUIDv4 (RFC 9562 §5.4) over the entropy port                                                     |
-| network | Trio's TCP                                                                                       |
+| network | Trio's TCP; sockets of this machine (`local_sockets.py`)                                         |
 | disk    | files replaced whole and fsynced, SQLite through apsw, a lock that dies with its process         |
 | threads | Trio's worker threads, at most `WORKER_THREADS` at a time                                        |
 | human   | the host's callback; without one every question is refused                                       |
@@ -26,6 +26,7 @@ from typing import TypeVar
 import apsw
 import trio
 
+from ferryman.actors.local_sockets import connect_local, is_own_user, open_listener
 from ferryman.actors.ports import Entropy, Ports
 
 T = TypeVar("T")
@@ -100,6 +101,17 @@ class TcpNetwork:
             return stream.socket.getpeername()[0]
         except OSError:  # it hung up between accept and now: ENOTCONN, or a closed descriptor
             return ""
+
+    async def open_local(self, path: Path) -> trio.abc.HalfCloseableStream:
+        return await connect_local(path)
+
+    async def listen_local(self, path: Path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+        return await trio.to_thread.run_sync(open_listener, path)
+
+    def is_own_user(self, stream: trio.abc.HalfCloseableStream) -> bool:
+        if not isinstance(stream, trio.SocketStream):
+            raise TypeError(f"not a local stream: {stream!r}")
+        return is_own_user(stream)
 
 
 class FileDisk:

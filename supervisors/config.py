@@ -107,12 +107,21 @@ class SyncConfig(Table):
         return url
 
 
+class ControlConfig(Table):
+    """The local socket in `home`, by which `ferryman status`, `push`, ... reach the process that holds the device."""
+
+    enabled: bool = True
+    takes: bool = False
+    """Let `ferryman pull` take blobs: what it took, the host's own `blobs()` does not give again."""
+
+
 class RuntimeConfig(Table):
     """home: the device's directory; it holds the ledger and the key store, and belongs to one process at a time."""
 
     home: Path = Field(strict=False)
     keys: KeysConfig = Field(default_factory=KeysConfig)
     sync: SyncConfig = Field(default_factory=SyncConfig)
+    control: ControlConfig = Field(default_factory=ControlConfig)
 
     @property
     def ledger(self) -> Path:

@@ -1,6 +1,7 @@
 """A device's runtime: its tree, and how it begins and ends. `async with open_runtime(config) as runtime`.
 
     runtime (rest_for_one: whoever stands later needs those before)
+      control (dynamic)                        the local socket, after all others and gone before them
       ledger                                   the one writer of this device's truth
       infrastructure (one_for_one)             key_store
       sync (one_for_one)                       outbox, inbox, clients (dynamic), group
@@ -38,6 +39,7 @@ from ferryman.protocol.sync.group import GroupState
 from ferryman.protocol.sync.inbox import START, InboxState
 from ferryman.protocol.sync.outbox import TABLE, OutboxState, Totals
 from ferryman.supervisors.config import RuntimeConfig
+from ferryman.supervisors.control import DeviceClerk, serve_commands
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.node import TreeNode
 from ferryman.supervisors.spec import ChildSpec, Supervisor
@@ -95,8 +97,11 @@ async def open_runtime(
         ) as system:
             harbour.start_child = system.start_child
             await show_what_is_known(harbour, system)
+            sync = Sync(harbour, system.ref)
+            clerk = partial(DeviceClerk, config, ports, sync, system.ref, keys.warning, takes=config.control.takes)
             try:
-                yield Runtime(Sync(harbour, system.ref), system, keys.warning)
+                async with serve_commands(config, ports, system, clerk):
+                    yield Runtime(sync, system, keys.warning)
             finally:
                 harbour.board.close()
     finally:
@@ -142,8 +147,10 @@ def tree(harbour: Harbour, keys: OpenKeychain) -> Supervisor:
     infrastructure = Supervisor(
         [ChildSpec("key_store", key_store_body(keys, ports))], because="none of them needs another"
     )
+    commands = Supervisor(dynamic=True, because="a socket for commands ends no device")
     return Supervisor(
         [
+            ChildSpec("control", commands),
             ChildSpec("ledger", write, capacity=LEDGER_MAILBOX),
             ChildSpec("infrastructure", infrastructure),
             ChildSpec("sync", sync),

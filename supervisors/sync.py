@@ -81,11 +81,13 @@ class Sync:
         while self._harbour.board.client is not None and not self._harbour.board.closed:
             await self._harbour.board.changed.wait()
 
-    async def create_invite(self) -> Invite:
-        """An invite for one more device, at the relay for ten minutes. Raises NotEnabled, Offline, RelayRefused."""
+    async def create_invite(self, *, direct: bool = False) -> Invite:
+        """An invite for one more device, at the relay for ten minutes. Raises NotEnabled, Offline, RelayRefused.
+
+        direct: it may hold the group's secret itself, as if sync.direct_invites were set."""
         member = await self._member()
         harbour = self._harbour
-        if not harbour.config.sync.direct_invites:
+        if not (direct or harbour.config.sync.direct_invites):
             raise BadInput("invites that hold the group's secret must be allowed first: set sync.direct_invites = true")
         invite = GroupInvite(
             member.relay_url,

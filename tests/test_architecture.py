@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("protocol", "actors", "supervisors")  # from the ground up
-PORTS = ("actors/ports.py", "actors/real_ports.py")
+PORTS = ("actors/ports.py", "actors/real_ports.py", "actors/local_sockets.py")
 EDGES = ("supervisors/cli/", "supervisors/demo/")  # they start processes and show files to people
 
 

@@ -210,6 +210,17 @@ class MemoryNetwork:
     def peer(self, stream: MemoryStream) -> str:
         return stream.peer
 
+    async def open_local(self, path) -> MemoryStream:
+        return await self.open_stream(str(path), 0)
+
+    async def listen_local(self, path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+        await trio.lowlevel.checkpoint()
+        listener = self._listeners[str(path), 0] = MemoryListener(self, (str(path), 0))
+        return listener
+
+    def is_own_user(self, stream: MemoryStream) -> bool:
+        return stream.peer == self._source
+
     def unbind(self, listener: MemoryListener) -> None:
         if self._listeners.get(listener.address) is listener:
             del self._listeners[listener.address]

@@ -1,0 +1,1 @@
+"""What commands and the process that holds a device say to each other over its local socket."""

@@ -1,0 +1,170 @@
+"""What a command hears from the process that holds its device, and what `--json` prints: one JSON object a line.
+
+| reply      | is                                                              | the request goes on |
+|------------|-----------------------------------------------------------------|---------------------|
+| Hello      | the first line of a connection                                  |                     |
+| Standing   | connection, group, device, outbox, cursor                       |                     |
+| Invited    | link, short code                                                |                     |
+| Cancelled  | whether the invite could still be taken back                    |                     |
+| Queued     | the blob is on disk                                             | yes                 |
+| Pushed     | the relay has it                                                |                     |
+| Waiting    | the relay does not have it yet: it stays in the outbox          |                     |
+| Page       | blobs                                                           |                     |
+| Taken      | they are on record as taken                                     |                     |
+| OutboxPage | what the relay has not acknowledged                             |                     |
+| Happened   | an event                                                        | yes                 |
+| Failed     | an AppError: code, message                                      |                     |
+
+Blob ids are hex, device ids base64, times UNIX seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ferryman.protocol.control.requests import Line
+from ferryman.protocol.errors import RemoteProtocolError
+
+Indicator: TypeAlias = Literal["synced", "pending", "failed", "offline", "off"]
+Connection: TypeAlias = Literal["connected", "connecting", "reconnecting", "disconnected"]
+
+
+class Hello(Line):
+    """protocol: of this socket. max_data_bytes: of one blob. takes: whether it lets others take blobs."""
+
+    type: Literal["hello"] = "hello"
+    protocol: int
+    version: str
+    pid: int
+    max_data_bytes: int
+    takes: bool
+
+
+class Standing(Line):
+    """How the device stands. group: the beginning of its group's id, None without a group. waiting: in the outbox."""
+
+    type: Literal["status"] = "status"
+    indicator: Indicator
+    connection: Connection
+    reason: str
+    attempt: int
+    enabled: bool
+    relay_url: str | None
+    group: str | None
+    device: str
+    device_name: str
+    waiting: int
+    waiting_bytes: int
+    last_cursor: int
+    max_cursor: int | None
+    pid: int
+    warning: str
+
+
+class Invited(Line):
+    type: Literal["invite"] = "invite"
+    link: str = Field(repr=False)
+    short_code: str = Field(repr=False)
+    expires_at: int
+
+
+class Cancelled(Line):
+    type: Literal["invite_cancelled"] = "invite_cancelled"
+    in_time: bool
+
+
+class Queued(Line):
+    type: Literal["queued"] = "queued"
+    id: str
+
+
+class Pushed(Line):
+    type: Literal["pushed"] = "pushed"
+    id: str
+    cursor: int
+
+
+class Waiting(Line):
+    type: Literal["waiting"] = "waiting"
+    id: str
+    reason: str
+
+
+class Given(Line):
+    """One blob. sender: a device's id."""
+
+    type: Literal["blob"] = "blob"
+    cursor: int
+    id: str
+    sender: str
+    timestamp: int
+    data: bytes = Field(repr=False)
+
+
+class Page(Line):
+    type: Literal["page"] = "page"
+    blobs: list[Given]
+    has_more: bool
+    max_cursor: int
+
+
+class Taken(Line):
+    type: Literal["taken"] = "taken"
+    last_cursor: int
+
+
+class OutboxEntry(Line):
+    """size: of the sealed blob. queued_at: None when that is in an archive of the ledger by now."""
+
+    type: Literal["waiting_blob"] = "waiting_blob"
+    id: str
+    size: int
+    queued_at: int | None
+    introduction: bool
+
+
+class OutboxPage(Line):
+    """waiting: the oldest; count, bytes: of all. refused: ids of blobs that the relay will never take."""
+
+    type: Literal["outbox"] = "outbox"
+    count: int
+    bytes: int
+    waiting: list[OutboxEntry]
+    refused: list[str]
+
+
+class Happened(Line):
+    """what: arrived, pushed, rejected, status, error, resync, gap, fork, undecryptable or missed."""
+
+    type: Literal["event"] = "event"
+    what: str
+    text: str
+    connection: Connection | None = None
+    id: str | None = None
+    cursor: int | None = None
+    sender: str | None = None
+
+
+class Failed(Line):
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    retryable: bool = False
+
+
+Reply: TypeAlias = (
+    Hello | Standing | Invited | Cancelled | Queued | Pushed | Waiting | Page | Taken | OutboxPage | Happened | Failed
+)
+News: TypeAlias = Queued | Happened
+
+_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="type")])
+
+
+def read_reply(line: bytes) -> Reply:
+    """Raises RemoteProtocolError, which shows nothing of the line."""
+    try:
+        return _REPLY.validate_json(line)
+    except ValidationError:
+        raise RemoteProtocolError("the process that holds this device speaks another language") from None

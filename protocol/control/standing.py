@@ -1,0 +1,82 @@
+"""How a device stands, in one word and in figures.
+
+| indicator (S4 §10.2) | when                                                   | a person should        |
+|----------------------|--------------------------------------------------------|------------------------|
+| synced               | connected, and the relay has everything                | do nothing             |
+| pending              | something waits, or the connection is being made       | do nothing             |
+| failed               | something waits, and the relay could not be reached    | check the connection   |
+| offline              | no connection; changes are saved here                  | restore the connection |
+| off                  | no group, or sync is disabled                          | enable it              |
+"""
+
+from __future__ import annotations
+
+from ferryman.protocol.control.replies import Connection, Indicator, Standing
+from ferryman.protocol.identity import show_id
+from ferryman.protocol.sync.events import Connected, Connecting, ConnectionStatus, Disconnected, Reconnecting
+from ferryman.protocol.sync.group import Membership
+
+GROUP_BYTES = 4  # enough to tell a person's groups apart, too few to be of use to anybody else
+
+
+def connection_of(status: ConnectionStatus) -> Connection:
+    match status:
+        case Connected():
+            return "connected"
+        case Connecting():
+            return "connecting"
+        case Reconnecting():
+            return "reconnecting"
+        case Disconnected():
+            return "disconnected"
+
+
+def is_settled(status: ConnectionStatus, enabled: bool) -> bool:
+    """False: sync is about to connect for the first time, and will know more soon."""
+    if isinstance(status, Connecting):
+        return False
+    return not enabled or not isinstance(status, Disconnected) or bool(status.reason)
+
+
+def indicate(status: ConnectionStatus, *, enabled: bool, waiting: int) -> Indicator:
+    if not enabled:
+        return "off"
+    match status:
+        case Connected():
+            return "pending" if waiting else "synced"
+        case Connecting():
+            return "pending"
+        case Reconnecting() | Disconnected():
+            return "failed" if waiting else "offline"
+
+
+def make_standing(
+    member: Membership | None,
+    enabled: bool,
+    status: ConnectionStatus,
+    *,
+    device_id: bytes,
+    device_name: str,
+    waiting: int,
+    waiting_bytes: int,
+    last_cursor: int,
+    pid: int,
+    warning: str,
+) -> Standing:
+    return Standing(
+        indicator=indicate(status, enabled=enabled and member is not None, waiting=waiting),
+        connection=connection_of(status),
+        reason=status.reason if isinstance(status, Disconnected) else "",
+        attempt=status.attempt if isinstance(status, Reconnecting) else 0,
+        enabled=enabled,
+        relay_url=None if member is None else member.relay_url,
+        group=None if member is None else member.group_id[:GROUP_BYTES].hex(),
+        device=show_id(device_id),
+        device_name=device_name,
+        waiting=waiting,
+        waiting_bytes=waiting_bytes,
+        last_cursor=last_cursor,
+        max_cursor=status.info.max_cursor if isinstance(status, Connected) else None,
+        pid=pid,
+        warning=warning,
+    )

@@ -1,0 +1,205 @@
+"""`ferryman enable`, `disable`, `invite`, `join`: which group this device is in, and who else gets in."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import segno
+import trio
+from cyclopts import Parameter
+
+from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.transport import read_relay_url
+from ferryman.protocol.control import replies, requests
+from ferryman.protocol.errors import BadInput
+from ferryman.protocol.sync.invite import read_link
+from ferryman.protocol.sync.short_code import read_code
+from ferryman.supervisors.cli.command import run_on_device
+from ferryman.supervisors.cli.device import Device, Wish
+from ferryman.supervisors.cli.home import COMMON, Common, find_home, is_device, load_config
+from ferryman.supervisors.cli.line import Line, ask
+from ferryman.supervisors.cli.screen import Screen, is_terminal
+from ferryman.supervisors.cli.words import connection, span, waiting
+
+TAKE_BACK_SECONDS = 5.0  # for a relay that answers; one that does not forgets the code after ten minutes
+SETTLE_SECONDS = 10.0  # a first connection takes well under one; a person waits that long for the good news
+AllowPlain = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+
+def enable(
+    *,
+    relay: str | None = None,
+    allow_plain: AllowPlain = False,
+    common: Common = COMMON,
+) -> int:
+    """Switch sync on. The first time it makes this device, and a group that `ferryman invite` lets others into.
+
+    Parameters
+    ----------
+    relay
+        The relay's URL, wss://... or ws://... . Left out: the one it had, or the settings'.
+    allow_plain
+        Without a keychain and a passphrase, keep the device's keys unsealed in its directory.
+    """
+    if relay is not None:
+        read_relay_url(relay)
+    elif not is_device(find_home(common.home)):
+        relay = require_relay(common)
+
+    async def work(device: Device, screen: Screen) -> int:
+        async with device.line() as line:
+            await line.ask(requests.EnableSync(relay_url=relay))
+            standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
+        await tell(standing, screen, "Sync is on")
+        return 0
+
+    return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain))
+
+
+def disable(*, common: Common = COMMON) -> int:
+    """Switch sync off. The group and what waits in the outbox stay; `ferryman enable` comes back."""
+
+    async def work(device: Device, screen: Screen) -> int:
+        async with device.line() as line:
+            standing = await ask(line, requests.DisableSync(), replies.Standing)
+        waits = f"; {waiting(standing)} in the outbox" if standing.waiting else ""
+        await screen.show(standing, f"Sync is off{waits}. `ferryman enable` switches it on again.")
+        return 0
+
+    return run_on_device(common, work)
+
+
+def invite(
+    *,
+    direct: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    common: Common = COMMON,
+) -> int:
+    """Let one more device in: a link and a short code that hold for ten minutes; at a terminal a QR code too.
+
+    Parameters
+    ----------
+    direct
+        The invite holds the group's secret itself: whoever gets hold of it while it holds is a member.
+    wait
+        Stay until the ten minutes are over; Ctrl-C takes the short code back.
+    """
+
+    async def work(device: Device, screen: Screen) -> int:
+        async with device.line() as line:
+            invited = await create(line, direct=direct)
+            seconds = max(0, invited.expires_at - make_real_ports().clock.now())
+            await screen.show(invited, invitation(invited, seconds))
+            if wait:
+                await screen.note("Ctrl-C takes the short code back.")
+                await hold(line, seconds, screen)
+        return 0
+
+    return run_on_device(common, work, repeatable=False)
+
+
+async def create(line: Line, *, direct: bool) -> replies.Invited:
+    try:
+        return await ask(line, requests.CreateInvite(direct=direct), replies.Invited)
+    except BadInput as error:
+        if direct:
+            raise
+        raise BadInput(
+            "an invite of this group holds the group's secret itself, and whoever finds it is a member: if you mean"
+            " that, `ferryman invite --direct`"
+        ) from error
+
+
+async def hold(line: Line, seconds: float, screen: Screen) -> None:
+    """Until it has expired. Cancelled before that, the short code is taken back."""
+    try:
+        await trio.sleep(seconds)
+    except trio.Cancelled:
+        with trio.move_on_after(TAKE_BACK_SECONDS) as scope:
+            scope.shield = True
+            cancelled = await ask(line, requests.CancelInvite(), replies.Cancelled)
+            said = "The short code is taken back." if cancelled.in_time else "It was too late: the short code was used."
+            await screen.show(cancelled, said)
+        raise
+
+
+def join(
+    invite: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *,
+    relay: str | None = None,
+    allow_plain: AllowPlain = False,
+    common: Common = COMMON,
+) -> int:
+    """Enter the group that an invite is for. The first time it makes this device.
+
+    Parameters
+    ----------
+    invite
+        The short code, or the link. Left out: read from standard input, so that it is in no list of processes.
+    relay
+        The relay's URL: a short code needs it, a link carries it.
+    allow_plain
+        Without a keychain and a passphrase, keep the device's keys unsealed in its directory.
+    """
+    text = (read_invite() if invite is None or invite == "-" else invite).strip()
+    if relay is not None:
+        read_relay_url(relay)
+    if "://" in text:
+        read_link(text)
+    else:
+        read_code(text)
+        relay = relay or require_relay(common)
+
+    async def work(device: Device, screen: Screen) -> int:
+        async with device.line() as line:
+            await line.ask(requests.JoinGroup(invite=text, relay_url=relay))
+            standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
+        await tell(standing, screen, "Joined")
+        return 0
+
+    return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain), repeatable=False)
+
+
+def require_relay(common: Common) -> str:
+    """The settings' relay. Raises BadInput when there is none."""
+    relay = load_config(find_home(common.home), allow_plain=False, takes=False).sync.relay_url
+    if relay is None:
+        raise BadInput("which relay? Add --relay URL, or set SYNC_RELAY_URL")
+    return relay
+
+
+def read_invite() -> str:
+    if sys.stdin.isatty():
+        print("Short code or link: ", end="", file=sys.stderr, flush=True)
+    text = sys.stdin.readline(requests.MAX_TEXT)
+    if not text.strip():
+        raise BadInput("no invite was given: name the short code or the link")
+    return text
+
+
+def invitation(invited: replies.Invited, seconds: int) -> str:
+    """For a terminal with the QR code, for a file without."""
+    lines = [
+        f"Short code  {invited.short_code}",
+        f"Link        {invited.link}",
+        "",
+        f"One device may `ferryman join` with it, for {span(seconds)}.",
+    ]
+    return "\n".join([*([qr_code(invited.link)] if is_terminal() else []), *lines])
+
+
+def qr_code(text: str) -> str:
+    drawn = io.StringIO()
+    segno.make(text, error="l").terminal(drawn, border=2, compact=True)
+    return drawn.getvalue()
+
+
+async def tell(standing: replies.Standing, screen: Screen, done: str) -> None:
+    await screen.show(standing, f"{done}: this device is in group {standing.group}, {connection(standing)}.")
+    if standing.connection != "connected":
+        await screen.note("It connects when the relay is there and a ferryman process holds this device.")
+    if standing.warning:
+        await screen.note(f"Warning: {standing.warning}.")

@@ -1,0 +1,127 @@
+"""`ferryman` as a person uses it: commands in this process, holders of a device as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ferryman.supervisors.cli import main
+
+PATIENCE_SECONDS = 60
+FERRYMAN = [sys.executable, "-m", "ferryman"]
+
+
+@dataclass(frozen=True)
+class Done:
+    """raw: standard output as bytes, of a process of its own."""
+
+    code: int
+    out: str
+    err: str
+    raw: bytes = b""
+
+    @property
+    def objects(self) -> list[dict]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Shell:
+    """Runs commands; `home` of each is a directory under `folder`. No command may show a traceback."""
+
+    def __init__(self, folder: Path, capfd, monkeypatch) -> None:
+        self.folder = folder
+        self._capfd = capfd
+        monkeypatch.chdir(folder)
+        for name in ("FERRYMAN_HOME", "FERRYMAN_PASSPHRASE", "SYNC_RELAY_URL"):
+            monkeypatch.delenv(name, raising=False)
+
+    def run(self, *arguments: str) -> Done:
+        """In this process: a second faster than a new one, and as the person's shell would see it."""
+        self._capfd.readouterr()
+        code = main.run([str(one) for one in arguments])
+        done = Done(code, *self._capfd.readouterr())
+        assert "Traceback" not in done.err
+        return done
+
+    def ok(self, *arguments: str) -> Done:
+        done = self.run(*arguments)
+        assert done.code == 0, done
+        return done
+
+    def process(self, *arguments: str, stdin: bytes = b"") -> Done:
+        """In a process of its own."""
+        done = subprocess.run(
+            [*FERRYMAN, *map(str, arguments)],
+            input=stdin, capture_output=True, timeout=PATIENCE_SECONDS, check=False, cwd=self.folder,
+        )  # fmt: skip
+        assert b"Traceback" not in done.stderr
+        return Done(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(), done.stdout)
+
+    def pair(self, url: str, *names: str) -> None:
+        """Devices of one group, the first of them its founder."""
+        self.ok("enable", "--home", names[0], "--relay", url, "--allow-plain")
+        for name in names[1:]:
+            [invite] = self.ok("invite", "--direct", "--home", names[0], "--json").objects
+            self.ok("join", invite["short_code"], "--home", name, "--relay", url, "--allow-plain")
+
+
+@contextmanager
+def holder(folder: Path, *arguments: str):
+    """A command that stays, as a process; its lines are read as they come. Killed at the end if it is still there."""
+    process = subprocess.Popen(
+        [*FERRYMAN, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def end(process: subprocess.Popen, number: int = signal.SIGINT) -> int:
+    process.send_signal(number)
+    return process.wait(PATIENCE_SECONDS)
+
+
+def wait_for(process: subprocess.Popen, text: str) -> str:
+    """The first line that contains the text."""
+    for line in process.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"it ended without saying {text!r}: {process.stderr.read()}")
+
+
+class RelayProcess:
+    """`ferryman relay` as a process, that can be killed and comes back on the port it had."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen | None = None
+        self.port = 0
+
+    def start(self) -> RelayProcess:
+        command = [*FERRYMAN, "relay", "--bind", f"127.0.0.1:{self.port}", "--database", self._folder / "relay.db"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.port = json.loads(self._process.stdout.readline())["port"]
+        return self
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+            self._process = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+
+def mode(path: Path) -> str:
+    return oct(path.stat().st_mode & 0o777)
