@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -32,6 +33,7 @@ AskHuman = Callable[[str, bytes], Awaitable[bool]]
 
 WORKER_THREADS = 16
 """Key derivation and disks share them: more would only queue for the GIL; with fewer one slow disk starves the rest."""
+ROOT = 0
 HUMAN_SECONDS = 60
 """Who has not answered by then has refused: a prompt nobody sees must not hold a peer for ever."""
 
@@ -117,6 +119,10 @@ class FileDisk:
     def read(self, path: Path, at_most: int = -1) -> bytes:
         with path.open("rb") as file:
             return file.read(at_most)
+
+    def is_private(self, path: Path) -> bool:
+        found = path.stat()
+        return found.st_uid in (os.geteuid(), ROOT) and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """The temporary name is fixed: what a crash leaves behind the next write takes over. One writer a path."""

@@ -154,6 +154,11 @@ def load_key(disk: Disk, path: Path, ports: Ports) -> bytes:
     """The relay's identity: made at the first start, and never again, or its clients would turn away."""
     try:
         if disk.exists(path):
+            if not disk.is_private(path):
+                raise BadInput(
+                    f"{path}: others than the relay's user can get at its key: chmod 600 it and chown it to that user, "
+                    "or remove it for a new one"
+                )
             private = disk.read(path)
         else:
             private = ports.entropy.random_bytes(KEY_BYTES)

@@ -196,10 +196,9 @@ class Connection:
         for message in self._websocket.feed(data):
             if self._outgoing.closing is not None:
                 break
-            self._session.take(message)
-            if self._session.noise is not None:
+            if self._session.take(message):
                 self._silent.deadline = trio.current_time() + self._silence_seconds
-        self._meter.received(len(data), len(self._session.requests) + (self._session.hello is not None))
+        self._meter.received(len(data), self._session.count_messages())
         if self._outgoing.closing is None:
             await self._pass_on()
         self._raw += self._websocket.output()
@@ -283,6 +282,7 @@ class Connection:
     def leave(self) -> None:
         """Give up the seat and tell the group."""
         self._outgoing.close(CloseCode.GOING_AWAY, "gone")
+        self._meter.settle_up()
         self._shared.seats.give_up(self._seat)
         self._shared.seats.answered(self._seat)
         if self._router is not None:

@@ -63,6 +63,7 @@ def cursor_allocator(group_id: bytes) -> Callable[[Context[Any]], Awaitable[None
                 committed = check_cursors(committed, settled)
                 if answers is not None:
                     answers.put(settled)
+                del settled  # or the last blob stays in memory until this group has another
             if last and answers is not None:
                 answers.put(Drained())
 

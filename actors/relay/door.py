@@ -1,16 +1,19 @@
 """The door: one listener for HTTP and WebSocket. h11 reads every head; what is upgraded becomes a connection actor.
 
-    accept -> [TLS] -> heads -> request  -> http actor -> answer -> next head
+    accept -> limits -> [TLS] -> heads -> request  -> http actor -> answer -> next head
                              -> upgrade  -> limits, handshake -> /connections
                              -> refusal  -> status, closed
 
-| limit                             | over it                  |
-|-----------------------------------|--------------------------|
-| open sockets, upgraded or not     | closed without a word    |
-| 10 s a request, upgrades as well  | 408                      |
-| handshakes a minute of a source   | 429                      |
-| connections of a source           | 429                      |
-| connections                       | 503                      |
+| limit                                              | over it               |
+|----------------------------------------------------|-----------------------|
+| open sockets, upgraded or not                      | closed without a word |
+| sockets of a source before their upgrade, HTTP too | closed without a word |
+| 10 s a request, upgrades as well                   | 408                   |
+| handshakes, messages, bytes a minute of a source   | 429                   |
+| connections of a source                            | 429                   |
+| connections                                        | 503                   |
+
+Before its head is read a socket is counted under the address that it comes from; those of trusted proxies are not.
 
 Whatever a stranger does ends in his own task: the listener, the other tasks and the connections never hear of it.
 The sockets that listen belong to the process, so that a door that crashed finds them open and nobody was turned away.
@@ -29,12 +32,12 @@ import trio
 from ferryman.actors.core.context import Context
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.ports import Network
-from ferryman.actors.rate_limiter import Spend
+from ferryman.actors.rate_limiter import Settle, Spend
 from ferryman.actors.relay.accepted import RECEIVE_BYTES, Accepted
 from ferryman.actors.relay.heads import REQUEST_SECONDS, Heads, Refusal, Request, Response, Upgrade
 from ferryman.actors.relay.http import Answer, retry_after
 from ferryman.actors.relay.settings import Settings
-from ferryman.actors.relay.sources import Visitors, client_of, source_of
+from ferryman.actors.relay.sources import Visitors, client_of, is_within, source_of
 from ferryman.actors.relay.stream import BoundedStream, Moorings
 from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import AppError
@@ -43,6 +46,8 @@ from ferryman.protocol.relay.limits import BEFORE_WELCOME_BYTES
 HTTP = "/http"
 LIMITER = "/infrastructure/rate_limiter"
 SPARE_SOCKETS = 256  # beside the WebSockets: heads being read, HTTP
+SPARE_SOCKETS_PER_SOURCE = 16  # beside as many as may be upgraded at once: a person's browser tabs, a monitor
+CHARGED = ("messages", "ingress")  # what a source still owes from the connections before
 ACCEPT_PAUSE = 0.1  # when the process has no descriptor left; those that wait are kept by the kernel
 WEBSOCKET_PATHS = ("/", "/sync")
 
@@ -80,6 +85,7 @@ class Door:
     def __init__(self, ctx: Context[Any], ports: DoorPorts) -> None:
         self._ctx = ctx
         self._ports = ports
+        self._strangers = Visitors()  # sockets before their upgrade, by the address that they come from
 
     async def accept_all(self, listener: Listener) -> None:
         while True:
@@ -94,9 +100,10 @@ class Door:
         """One stranger, from the accepted socket to its end or its handing over."""
         deadline = trio.current_time() + REQUEST_SECONDS
         peer = self._ports.network.peer(transport)
-        if not peer or len(self._ports.moorings) >= self._ports.settings.max_connections + SPARE_SOCKETS:
+        if not self._has_room(peer):
             await trio.aclose_forcefully(transport)
             return
+        gone = self._strangers.enter(source_of(peer))
         stream = BoundedStream(transport, self._dressed(transport), self._ports.moorings)
         handed_over = False
         try:
@@ -109,6 +116,16 @@ class Door:
             if not handed_over:
                 with trio.CancelScope(shield=True):
                     await stream.aclose()
+            gone()
+
+    def _has_room(self, peer: str) -> bool:
+        """For one more socket of this address, which is "" where it is gone already."""
+        settings = self._ports.settings
+        if not peer or len(self._ports.moorings) >= settings.max_connections + SPARE_SOCKETS:
+            return False
+        if is_within(peer, settings.trusted_proxies):
+            return True
+        return self._strangers.of(source_of(peer)) < settings.connections_per_ip + SPARE_SOCKETS_PER_SOURCE
 
     def _dressed(self, transport: trio.abc.HalfCloseableStream) -> trio.abc.Stream:
         if self._ports.tls is None:
@@ -166,10 +183,9 @@ class Door:
         if upgrade.path not in WEBSOCKET_PATHS:
             return await self._refuse(stream, heads, HTTPStatus.NOT_FOUND)
         source = source_of(client_of(peer, upgrade.headers, settings.trusted_proxies))
-        verdict = await self._ctx.ref(LIMITER).ask(Spend("handshakes", source))
-        if not verdict.allowed:
-            late = retry_after(verdict.retry_after_ms)
-            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, late)
+        late = await self._late(source)
+        if late:
+            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, retry_after(late))
         if visitors.of(source) >= settings.connections_per_ip:
             return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, ("Retry-After", "30"))
         if visitors.total >= settings.max_connections:
@@ -188,6 +204,16 @@ class Door:
             gone()
             raise
         return True
+
+    async def _late(self, source: str) -> int:
+        """In how many milliseconds this source may upgrade: a new connection does not cancel what the last one owes."""
+        limiter = self._ctx.ref(LIMITER)
+        verdict = await limiter.ask(Spend("handshakes", source))
+        waits = [verdict.retry_after_ms]
+        for bucket in CHARGED:
+            verdict = await limiter.ask(Settle(bucket, source, 0))
+            waits.append(verdict.retry_after_ms)
+        return max(waits)
 
     async def _refuse(self, stream: BoundedStream, heads: Heads, status: HTTPStatus, *headers: tuple[str, str]) -> bool:
         await stream.send_all(heads.refuse(status, headers))

@@ -52,8 +52,8 @@ def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Calla
         router = Router(ctx, record, group_path, shared)
         router.send_away_leftovers()
         while batch := await ctx.receive_batch(TURN):
-            for env in batch:
-                await router.take(env.msg)
+            while batch:  # what is done with does not stay in memory until there is more
+                await router.take(batch.pop(0).msg)
             router.drain_lanes()
 
     return body

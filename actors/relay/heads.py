@@ -78,6 +78,7 @@ class Heads:
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
         self._head: h11.Request | None = None
         self._body = bytearray()
+        self._for_head = False  # an answer to HEAD has no body, whatever its length
         self.served = 0
         self.ended = False  # the peer sends no more
 
@@ -117,6 +118,7 @@ class Heads:
 
     def _whole(self) -> Request | Upgrade:
         head, self._head = self._head, None
+        self._for_head = head is not None and head.method == b"HEAD"
         if head is None:  # h11 gives no end without a head
             raise AssertionError("end of a message without its head")
         body, self._body = bytes(self._body), bytearray()
@@ -145,7 +147,7 @@ class Heads:
             headers.append(("Connection", "close"))
         head = h11.Response(status_code=response.status, headers=headers, reason=response.status.phrase)
         sent = [self._h11.send(head)]
-        if response.body:
+        if response.body and not self._for_head:
             sent.append(self._h11.send(h11.Data(data=response.body)))
         sent.append(self._h11.send(h11.EndOfMessage()))
         return b"".join(part for part in sent if part)

@@ -6,7 +6,7 @@
 | GET /metrics         | Prometheus text; 404 outside `server.metrics_allow`  |
 | POST /invite         | 201; 400, 409, 413, 415, 429, 503                    |
 | GET /invite/{key}    | 200 and gone; 404, 429                               |
-| DELETE /invite/{key} | 204; 404                                             |
+| DELETE /invite/{key} | 204; 404, 429                                        |
 | another method       | 405                                                  |
 | / or /sync           | 426: these are WebSockets                            |
 | another path         | 404                                                  |
@@ -158,22 +158,23 @@ class Routes:
                 return Response(HTTPStatus.BAD_REQUEST)
 
     async def _invite(self, request: Request, key: str, client: str) -> Response:
-        match request.method:
-            case "GET":
-                late = await self._spend("invite_gets", client)
-                if late is not None:
-                    return late
-                payload = await self._ctx.ref(INVITES).ask(FetchInvite(key))
-                if payload is None:
-                    return Response(HTTPStatus.NOT_FOUND, headers=(NO_STORE,))
-                return json(HTTPStatus.OK, {"encrypted_payload": payload}, NO_STORE)
-            case "DELETE":
-                scheme, _, token = (request.header(b"authorization") or "").partition(" ")
-                held = scheme.lower() == "bearer" and token.strip() != ""
-                gone = held and await self._ctx.ref(INVITES).ask(CancelInvite(key, token.strip()))
-                return Response(HTTPStatus.NO_CONTENT if gone else HTTPStatus.NOT_FOUND)
-            case _:
-                return not_allowed("GET, DELETE")
+        if request.method not in ("GET", "DELETE"):
+            return not_allowed("GET, DELETE")
+        late = await self._spend("invite_gets", client)  # a guess is a guess, and each is a transaction
+        if late is not None:
+            return late
+        if request.method == "DELETE":
+            return await self._revoke(request, key)
+        payload = await self._ctx.ref(INVITES).ask(FetchInvite(key))
+        if payload is None:
+            return Response(HTTPStatus.NOT_FOUND, headers=(NO_STORE,))
+        return json(HTTPStatus.OK, {"encrypted_payload": payload}, NO_STORE)
+
+    async def _revoke(self, request: Request, key: str) -> Response:
+        scheme, _, token = (request.header(b"authorization") or "").partition(" ")
+        held = scheme.lower() == "bearer" and token.strip() != ""
+        gone = held and await self._ctx.ref(INVITES).ask(CancelInvite(key, token.strip()))
+        return Response(HTTPStatus.NO_CONTENT if gone else HTTPStatus.NOT_FOUND)
 
     async def _spend(self, bucket: str, client: str) -> Response | None:
         verdict = await self._ctx.ref(LIMITER).ask(Spend(bucket, source_of(client)))

@@ -1,13 +1,14 @@
 """What a source sends and is sent, counted by its connections and settled with the rate limiter once a second.
 
 The limiter is asked beside the path of the messages, never on it: an excess is noticed a second late at most, and then
-refused until the limiter would allow it again.
+refused until the limiter would allow it again. What a connection owes at its end is settled then: the door asks before
+the next one (429).
 
-| bucket   | over it                                    |
-|----------|--------------------------------------------|
-| messages | ERROR 2000                                 |
-| ingress  | ERROR 2000                                 |
-| egress   | NOTIFYs come without their payload         |
+| bucket   | over it                                                  |
+|----------|----------------------------------------------------------|
+| messages | ERROR 2000                                               |
+| ingress  | ERROR 2000                                               |
+| egress   | ERROR 2000 to a PULL; NOTIFYs come without their payload |
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.rate_limiter import Settle, Verdict
 from ferryman.actors.relay.seats import Seat
 from ferryman.protocol.relay.errors import Refusal, WireCode
-from ferryman.protocol.relay.messages import Delete, Push
+from ferryman.protocol.relay.messages import Delete, Pull, Push
 
 LIMITER = "/infrastructure/rate_limiter"
 SETTLE_SECONDS = 1.0
@@ -34,6 +35,7 @@ class Meter:
         self._spent = {"messages": 0, "ingress": 0, "egress": 0}
         self._settling = False
         self._refused_until = 0.0
+        self._no_page_until = 0.0
 
     def received(self, count: int, messages: int) -> None:
         self._spent["ingress"] += count
@@ -46,11 +48,18 @@ class Meter:
 
     def refusal(self, request: object) -> Refusal | None:
         """Why a request is not taken now."""
-        wait = self._refused_until - trio.current_time()
+        until = max(self._refused_until, self._no_page_until) if isinstance(request, Pull) else self._refused_until
+        wait = until - trio.current_time()
         if wait <= 0:
             return None
         ref = request.blob_id if isinstance(request, (Push, Delete)) else None
         return Refusal(WireCode.RATE_LIMITED, "too much from this address", round(wait * 1000) + 1, ref)
+
+    def settle_up(self) -> None:
+        """At the connection's end: nobody waits for the answer."""
+        for bucket, amount in self._spent.items():
+            if amount:
+                self._ctx.ref(LIMITER).tell(Settle(bucket, self._seat.source, amount))
 
     def _settle_soon(self) -> None:
         if not self._settling:
@@ -74,5 +83,6 @@ class Meter:
     def _obey(self, bucket: str, verdict: Verdict) -> None:
         if bucket == "egress":
             self._seat.short_of_egress = not verdict.allowed
+            self._no_page_until = trio.current_time() + verdict.retry_after_ms / 1000
         elif not verdict.allowed:
             self._refused_until = trio.current_time() + verdict.retry_after_ms / 1000

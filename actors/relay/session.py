@@ -45,6 +45,7 @@ class Session:
         self._noise: AwaitingProof | NoiseSession | None = None
         self._hellos = 0
         self._integers = False
+        self._messages = 0
         self.hello: Hello | None = None  # for the router; whoever takes it sets it back
         self.requests: list[Request] = []
         self.handshake: list[bytes] = []  # Noise messages to send as they are
@@ -58,8 +59,11 @@ class Session:
     def over(self) -> bool:
         return self._seat.outgoing.closing is not None
 
-    def take(self, message: bytes) -> None:
-        """One WebSocket message of the peer."""
+    def take(self, message: bytes) -> bool:
+        """One WebSocket message of the peer. Whether it buys time: the last of the handshake, a HELLO, then every one.
+
+        Else an ERROR now and then, which nobody answers, would keep a connection that is in no group.
+        """
         try:
             match self._noise:
                 case None:
@@ -68,14 +72,23 @@ class Session:
                 case AwaitingProof() as awaiting:
                     self._noise = awaiting.finish(message)
                     self._seat.device_id = self._noise.remote_static
+                    return True
                 case NoiseSession() as noise:
                     self._take_frame(noise.open_frame(message))
+                    return self._seat.welcome or self.hello is not None
         except InvalidMessage as invalid:
             self._seat.refuse(Refusal(WireCode.INVALID_MESSAGE, invalid.message, closing=invalid.closing))
         except RemoteProtocolError:
             self._seat.close(CloseCode.POLICY, "unreadable")
+        return False
+
+    def count_messages(self) -> int:
+        """Messages since this was asked last, of any kind."""
+        count, self._messages = self._messages, 0
+        return count
 
     def _take_frame(self, plain: bytes) -> None:
+        self._messages += 1
         frame = decode_frame(plain, from_client=True)
         if isinstance(frame.message, Error):  # never answered
             return

@@ -1,16 +1,20 @@
 """Who a request comes from, as limits count: an IPv4 address, an IPv6 /64, or what a trusted proxy says.
 
-| peer               | X-Forwarded-For            | source                                  |
-|--------------------|----------------------------|-----------------------------------------|
-| not a proxy        | whatever it says           | the peer                                |
-| a trusted proxy    | a, b, c                    | the last of them that is no such proxy  |
-| a trusted proxy    | nothing usable             | the peer                                |
+| peer               | X-Forwarded-For                 | client                                  |
+|--------------------|---------------------------------|-----------------------------------------|
+| not a proxy        | whatever it says                | the peer                                |
+| a trusted proxy    | a, b:port, [c]:port             | the last of them that is no such proxy  |
+| a trusted proxy    | only such proxies, or no header | the peer: it speaks for itself          |
+| a trusted proxy    | what cannot be read, loopback   | nobody known, behind the peer           |
+| a trusted proxy    | none, but Forwarded (RFC 7239)  | nobody known, behind the peer           |
 
+Those whom nobody knows share one source a proxy, and an address that is in no network: not in `server.metrics_allow`.
 `Visitors` counts the open connections of each source. It outlives the door, as the connections do.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TypeAlias
@@ -22,6 +26,7 @@ from ferryman.actors.relay.settings import SourceNetwork
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
+WITH_PORT = re.compile(r"\[(?P<ipv6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")
 SITE_PREFIX = 64  # one customer of an IPv6 provider has at least that many bits to himself
 
 
@@ -44,16 +49,29 @@ def is_within(text: str, networks: tuple[SourceNetwork, ...]) -> bool:
 
 
 def client_of(peer: str, headers: Headers, proxies: tuple[SourceNetwork, ...]) -> str:
-    """The client's address, believed as far as the proxies are."""
+    """The client's address, believed as far as the proxies are; what is no address is a client that nobody knows."""
     if not is_within(peer, proxies):
         return peer
-    said = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
-    for entry in reversed(said.split(",")):
-        if address_of(entry) is None:
-            return peer
-        if not is_within(entry, proxies):
-            return str(address_of(entry))
+    chain = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
+    if not chain and any(name == b"forwarded" for name, _ in headers):
+        return unknown_behind(peer)
+    for entry in reversed(",".join(chain).split(",") if chain else []):
+        address = address_of(without_port(entry.strip()))
+        if address is None:
+            return unknown_behind(peer)
+        if not is_within(str(address), proxies):  # a loopback address means another machine, or another's word
+            return unknown_behind(peer) if address.is_loopback else str(address)
     return peer
+
+
+def unknown_behind(peer: str) -> str:
+    return f"unknown behind {peer}"
+
+
+def without_port(entry: str) -> str:
+    """An entry of X-Forwarded-For, which some proxies write as address:port, [address] or [address]:port."""
+    written = WITH_PORT.fullmatch(entry)
+    return entry if written is None else written["ipv6"] or written["ipv4"]
 
 
 def source_of(client: str) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import logging
 
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -28,6 +28,8 @@ from ferryman.protocol.relay.errors import CloseCode
 MAX_PIECES = 4096  # empty ones count: a message must not be an endless stream of nothing
 
 MAX_CONTROLS = 64  # between two messages: a ping every few seconds is fine, a flood costs a Python call each
+
+UNREADABLE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 SILENT = logging.getLogger("ferryman.relay.websocket")  # the library's own lines would carry addresses and contents
 SILENT.addHandler(logging.NullHandler())
@@ -63,8 +65,11 @@ class WebSocket:
         events = self._protocol.events_received()
         messages: list[bytes] = []
         for event in () if was_closing else events:
-            if isinstance(event, Frame) and not self._take(event, messages):
-                break
+            if isinstance(event, Frame):
+                goes_on = self._take(event, messages)
+                event.data = b""  # the library keeps the last frame until the next one: of a thousand peers, a gigabyte
+                if not goes_on:
+                    break
         return messages
 
     def _take(self, frame: Frame, messages: list[bytes]) -> bool:
@@ -109,10 +114,9 @@ def accept(head: bytes, *, max_message: int) -> tuple[WebSocket | None, bytes]:
     protocol = ServerProtocol(max_size=max_message, logger=SILENT)
     protocol.receive_data(head)
     events = protocol.events_received()
-    if len(events) != 1 or not isinstance(events[0], Request):
-        response: Response = protocol.reject(400, "not a WebSocket handshake\n")
-    else:
-        response = protocol.accept(events[0])
+    if len(events) != 1 or not isinstance(events[0], Request):  # the protocol is at its end, and can answer nothing
+        return None, UNREADABLE
+    response = protocol.accept(events[0])
     del response.headers["Date"]  # a clock of its own, and nobody's need
     protocol.send_response(response)
     output = b"".join(protocol.data_to_send())

@@ -2,6 +2,7 @@
 
     stdin orders --> obey --> runtime.sync --> relay
     relay --> runtime.sync.blobs() --> Unpacker --> files         (the next blob acknowledges the one before)
+                                   --> a line on stdout           (as a note book)
 
 It ends when stdin does. Killed at any point and started again on the same home, it goes on where it was.
 """
@@ -17,12 +18,14 @@ import trio
 
 from ferryman.protocol.errors import AppError
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
+from ferryman.supervisors.demo.failure import one_cause
 from ferryman.supervisors.demo.messages import (
     AnyOrder,
     Census,
     Counted,
     Create,
     Failed,
+    Heard,
     Invite,
     Invited,
     Join,
@@ -32,6 +35,7 @@ from ferryman.supervisors.demo.messages import (
     Send,
     Sent,
     Stop,
+    Write,
     encode_line,
     order_decoder,
 )
@@ -39,6 +43,7 @@ from ferryman.supervisors.demo.parcel import Parcel, Unpacker, read_parcel
 from ferryman.supervisors.demo.source import SourceFile, read_part
 from ferryman.supervisors.runtime import Runtime, open_runtime
 
+NOTE_CHARACTERS = 200  # of a stranger's line: what fits on a few lines of a terminal
 PROGRESS_SECONDS = 0.05  # how often a change is reported: smooth for a bar, small beside the work
 
 
@@ -69,6 +74,8 @@ class Device:
             case Census():
                 outbox = sync.outbox()
                 report(Counted(waiting=outbox.count, in_flight=outbox.in_flight))
+            case Write(text):
+                await sync.enqueue(text.encode())
             case Stop():
                 return
 
@@ -88,6 +95,10 @@ class Device:
             await trio.to_thread.run_sync(
                 lambda blob=blob: self.unpacker.take(read_parcel(blob.data), blob_id=blob.id, cursor=blob.cursor)
             )
+
+    async def hear(self) -> None:
+        async for blob in self.runtime.sync.blobs():
+            report(Heard(sender=blob.sender.hex()[:6], text=printable_note(blob.data)))
 
     async def count(self) -> None:
         async with self.runtime.sync.events() as events:
@@ -120,6 +131,11 @@ class Device:
             await trio.sleep(PROGRESS_SECONDS)
 
 
+def printable_note(data: bytes) -> str:
+    text = data[: 4 * NOTE_CHARACTERS].decode("utf-8", "replace")[:NOTE_CHARACTERS]
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 def report(message: Report) -> None:
     """Write one line to stdout. Blocking is right: the director always reads, and order matters."""
     sys.stdout.buffer.write(encode_line(message))
@@ -135,8 +151,10 @@ async def read_orders() -> AsyncIterator[AnyOrder]:
             yield order_decoder.decode(line)
 
 
-async def run_device(home: Path, name: str) -> None:
-    """Run until stdin ends or a Stop comes. A failure is one line on stdout, then the end."""
+async def run_device(home: Path, name: str, *, notes: bool = False) -> None:
+    """Run until stdin ends or a Stop comes. A failure is one line on stdout, then the end.
+
+    notes: what it receives are lines of text to report, not parcels to unpack."""
     config = RuntimeConfig(
         home=home / "home",
         keys=KeysConfig(use_os_keychain=False),  # a demo leaves nothing in the person's own keychain
@@ -144,25 +162,19 @@ async def run_device(home: Path, name: str) -> None:
     )
     unpacker = Unpacker(home / "files")
     try:
-        async with open_runtime(config) as runtime, trio.open_nursery() as nursery:
-            device = Device(runtime, unpacker)
-            nursery.start_soon(device.count)
-            nursery.start_soon(device.receive)
-            nursery.start_soon(device.report_progress)
-            async for order in read_orders():
-                if isinstance(order, Stop):
-                    break
-                await device.obey(order)
-            nursery.cancel_scope.cancel()
-    except* AppError as group:
-        error = first_error(group)
+        with one_cause():
+            async with open_runtime(config) as runtime, trio.open_nursery() as nursery:
+                device = Device(runtime, unpacker)
+                nursery.start_soon(device.count)
+                nursery.start_soon(device.hear if notes else device.receive)
+                nursery.start_soon(device.report_progress)
+                async for order in read_orders():
+                    if isinstance(order, Stop):
+                        break
+                    await device.obey(order)
+                nursery.cancel_scope.cancel()
+    except AppError as error:
         report(Failed(message=error.message, code=error.code))
         sys.exit(1)
     finally:
         unpacker.close()
-
-
-def first_error(group: BaseExceptionGroup[AppError]) -> AppError:
-    for error in group.exceptions:
-        return error if isinstance(error, AppError) else first_error(error)
-    raise AssertionError("a group is never empty")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +18,9 @@ from typing import TypeVar
 import msgspec
 import trio
 
-from ferryman.protocol.errors import AppError
+from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.demo.failure import DemoFailed, one_cause
+from ferryman.supervisors.demo.folder import Folder
 from ferryman.supervisors.demo.messages import (
     AnyReport,
     Census,
@@ -26,6 +28,7 @@ from ferryman.supervisors.demo.messages import (
     Create,
     Failed,
     FileOrder,
+    Heard,
     Invite,
     Invited,
     Join,
@@ -37,10 +40,11 @@ from ferryman.supervisors.demo.messages import (
     encode_line,
     report_decoder,
 )
-from ferryman.supervisors.demo.processes import Child, open_child
+from ferryman.supervisors.demo.processes import Child, open_child, read_lines
 from ferryman.supervisors.demo.source import Source
 
 PATIENCE_SECONDS = 60.0  # without any report for so long, something is stuck: say so and end
+EXIT_BAD_INPUT = 2  # of a process whose last line on stderr says what is wrong with its surroundings
 
 ReportT = TypeVar("ReportT")
 
@@ -68,37 +72,37 @@ class Standing:
 
 
 class DeviceProcess:
-    """One device process and what it said. `wait_for` and `wait_until` raise when it fails, ends or falls silent."""
+    """One device process and what it said. Waiting for it raises when it falls silent; `read` when it fails or ends."""
 
     def __init__(self, child: Child, standing: Standing, on_progress: Callable[[], None]) -> None:
         self.child = child
         self.standing = standing
         self._on_progress = on_progress
+        self.on_note: Callable[[Heard], None] = lambda _: None
         self._reports: list[AnyReport] = []
         self._news = trio.Event()
-        self._failure: AppError | None = None
-        self._expected_end = False
 
     async def read(self) -> None:
-        """Take in reports until the process ends."""
-        async for line in self.child.lines():
-            report = report_decoder.decode(line)
-            match report:
-                case Progress():
-                    self.standing.progress = report
-                    self._on_progress()
-                case Failed(message=message, code=code):
-                    self._failure = AppError(message, code=code)
-                case _:
-                    self._reports.append(report)
-            self._wake()
-        if self._failure is None and not self._expected_end:
-            self._failure = AppError(f"{self.child.name} ended by itself: {self.child.last_error()}")
-        self._wake()
-
-    def _wake(self) -> None:
-        self._news.set()
-        self._news = trio.Event()
+        """Take in reports until the process ends. Raises DemoFailed when it fails, or ends though nobody asked it to,
+        and BadInput when what it was given to carry is unusable."""
+        async with aclosing(self.child.lines()) as lines:
+            async for line in lines:
+                report = report_decoder.decode(line)
+                match report:
+                    case Progress():
+                        self.standing.progress = report
+                        self._on_progress()
+                    case Failed(message=message, code=BadInput.code):
+                        raise BadInput(message)
+                    case Failed(message=message):
+                        raise DemoFailed(f"{self.child.name} gave up: {message}", self.child.last_words())
+                    case Heard():
+                        self.on_note(report)
+                    case _:
+                        self._reports.append(report)
+                self._news.set()
+                self._news = trio.Event()
+        await self.child.watch()
 
     async def order(self, order: Order) -> None:
         await self.child.say(encode_line(order))
@@ -117,21 +121,18 @@ class DeviceProcess:
             await self._wait_for_news()
 
     async def _wait_for_news(self) -> None:
-        if self._failure is not None:
-            raise self._failure
         with trio.move_on_after(PATIENCE_SECONDS) as scope:
             await self._news.wait()
         if scope.cancelled_caught:
-            raise AppError(
-                f"{self.child.name} said nothing for {PATIENCE_SECONDS:.0f} s; its log is {self.child.errors}"
+            raise DemoFailed(
+                f"{self.child.name} reported nothing for {PATIENCE_SECONDS:.0f} s, though every process still runs",
+                self.child.last_words(),
             )
 
     async def kill(self) -> None:
-        self._expected_end = True
         await self.child.kill()
 
     async def stop(self) -> None:
-        self._expected_end = True
         await self.child.stop()
 
 
@@ -139,17 +140,22 @@ class Stage:
     """The processes of one demo and the folder they live in."""
 
     def __init__(
-        self, folder: Path, environment: Mapping[str, str], nursery: trio.Nursery, stack: AsyncExitStack
+        self, folder: Folder, environment: Mapping[str, str], nursery: trio.Nursery, stack: AsyncExitStack
     ) -> None:
-        self.folder = folder
+        self.folder = folder.path
+        self._locks = folder.locks
         self.environment = environment
         self._nursery = nursery
         self._stack = stack
         self.standings: dict[str, Standing] = {}
         self.on_progress: Callable[[], None] = lambda: None
 
-    async def start_device(self, name: str) -> DeviceProcess:
-        """Start device `name`, or start it again on the home it had."""
+    @property
+    def relay_url(self) -> str:
+        return f"ws://127.0.0.1:{self.listening.port}"
+
+    async def start_device(self, name: str, *, notes: bool = False) -> DeviceProcess:
+        """Start device `name`, or start it again on the home it had. notes: as a note book, in a group of its own."""
         home = self.folder / f"device-{name.lower()}"
         home.mkdir(exist_ok=True)
         if name in self.standings:
@@ -158,9 +164,10 @@ class Stage:
         child = await self._stack.enter_async_context(
             open_child(
                 f"device {name}",
-                ["demo-device", "--home", str(home), "--name", f"device {name}"],
-                errors=home / "stderr.log",
+                ["demo-device", "--home", str(home), "--name", f"device {name}", *(["--notes"] if notes else [])],
+                logs=(home / "stderr.log",),
                 environment=self.environment,
+                descriptors=self._locks,
             )
         )
         device = DeviceProcess(child, standing, lambda: self.on_progress())
@@ -168,23 +175,26 @@ class Stage:
         return device
 
     async def start_relay(self, config: Path) -> Child:
-        """Start the relay and return once it listens. Raises AppError with what it said when it cannot."""
+        """Start the relay and return once it listens. Raises BadInput with what it said when it cannot."""
         child = await self._stack.enter_async_context(
             open_child(
-                "relay",
+                "the relay",
                 ["relay", "--config", str(config), "--stop-with-stdin"],
-                errors=self.folder / "relay.stderr.log",
+                logs=(self.folder / "relay.stderr.log", self.folder / "relay.log"),
                 environment=self.environment,
+                descriptors=self._locks,
             )
         )
         with trio.move_on_after(PATIENCE_SECONDS):
-            async for line in child.lines():
-                self.listening = msgspec.json.decode(line, type=Listening)
-                self._nursery.start_soon(drain, child)
-                return child
-        with trio.move_on_after(1):
-            await child.process.wait()
-        raise AppError(child.last_error().removeprefix("ferryman: "))
+            async with aclosing(child.lines()) as lines:
+                async for line in lines:
+                    self.listening = msgspec.json.decode(line, type=Listening)
+                    self._nursery.start_soon(drain, child)
+                    return child
+            if await child.process.wait() == EXIT_BAD_INPUT and (said := read_lines(child.logs[0])):
+                raise BadInput(said[-1].removeprefix("ferryman: "))
+            await child.watch()
+        raise DemoFailed(f"the relay does not listen after {PATIENCE_SECONDS:.0f} s", child.last_words())
 
 
 class Listening(msgspec.Struct, frozen=True):
@@ -194,17 +204,20 @@ class Listening(msgspec.Struct, frozen=True):
 
 
 async def drain(child: Child) -> None:
+    """Read the relay's stdout, so that it never blocks on it. Raises DemoFailed when it ends by itself."""
     async for _ in child.lines():
         pass
+    await child.watch()
 
 
 @asynccontextmanager
-async def open_stage(folder: Path, passphrase: str) -> AsyncGenerator[Stage, None]:
-    """A stage whose every process is gone at the end of the block."""
+async def open_stage(folder: Folder, passphrase: str) -> AsyncGenerator[Stage, None]:
+    """A stage whose every process is gone at the end of the block. The first that ends by itself ends the block."""
     environment = {**os.environ, "FERRYMAN_PASSPHRASE": passphrase}
-    async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
-        yield Stage(folder, environment, nursery, stack)
-        nursery.cancel_scope.cancel()
+    with one_cause():
+        async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            yield Stage(folder, environment, nursery, stack)
+            nursery.cancel_scope.cancel()
 
 
 async def push_half(device: DeviceProcess, source: Source, first: int, last: int) -> None:

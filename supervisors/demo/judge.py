@@ -19,6 +19,7 @@ from ferryman.supervisors.demo.parcel import JOURNAL, READ_BYTES, hash_file, rea
 
 WINDOW_BYTES = 32
 WINDOWS_PER_FILE = 64
+WORD, WORD_BYTES = "Q", 8
 DISTINCT_BYTES = 8  # fewer different bytes than that (runs of zeros, rulers of dashes) prove nothing when found
 
 
@@ -98,18 +99,34 @@ def choose_windows(case: Case, random_bytes: Callable[[int], bytes]) -> dict[byt
 
 
 def search(path: Path, windows: dict[bytes, str]) -> Iterator[bytes]:
-    """The windows that occur in the file, at any offset."""
+    """The windows that occur in the file, at any offset.
+
+    Wherever a window lies, it holds whole words of the file: eight bytes at a multiple of eight. Only a piece of the
+    file with a word that some window would show there is looked at byte by byte."""
     if not path.exists():
         return
+    signs = frozenset(sign for window in windows for sign in signs_of(window))
     overlap = b""
     with path.open("rb") as file:
         while chunk := file.read(READ_BYTES):
             text = overlap + chunk
-            for start in range(len(text) - WINDOW_BYTES + 1):
-                window = text[start : start + WINDOW_BYTES]
-                if window in windows:
-                    yield window
+            words = memoryview(text)[: len(text) // WORD_BYTES * WORD_BYTES].cast(WORD)
+            if not signs.isdisjoint(words):
+                yield from (
+                    window
+                    for start in range(len(text) - WINDOW_BYTES + 1)
+                    if (window := text[start : start + WINDOW_BYTES]) in windows
+                )
             overlap = text[-(WINDOW_BYTES - 1) :]
+
+
+def signs_of(window: bytes) -> Iterator[int]:
+    """For each way in which a window can lie across words, the word within it that is least like any other text."""
+    for shift in range(WORD_BYTES):
+        inside = (
+            window[start : start + WORD_BYTES] for start in range(shift, WINDOW_BYTES - WORD_BYTES + 1, WORD_BYTES)
+        )
+        yield int.from_bytes(max(inside, key=lambda word: len(set(word))), sys.byteorder)
 
 
 def main(random_bytes: Callable[[int], bytes]) -> None:

@@ -7,6 +7,8 @@
 | Invite         | makes an invite                                       | Invited                     |
 | Send           | puts parts [first, last) of the source in its outbox  | Progress, then Sent         |
 | Census         | counts its outbox                                     | Counted                     |
+| Write          | sends a line of text to its group                     |                             |
+|                | hears one, as a note book (`--notes`)                 | Heard                       |
 | Stop           | stops its tree in order and ends                      |                             |
 """
 
@@ -53,6 +55,10 @@ class Census(Order, frozen=True, tag="census"):
     pass
 
 
+class Write(Order, frozen=True, tag="write"):
+    text: str
+
+
 class Stop(Order, frozen=True, tag="stop"):
     pass
 
@@ -91,13 +97,20 @@ class Counted(Report, frozen=True, tag="counted"):
     in_flight: int
 
 
+class Heard(Report, frozen=True, tag="heard"):
+    """A line of another device's; anybody in the group may send anything, so it is cut and made printable."""
+
+    sender: str
+    text: str
+
+
 class Failed(Report, frozen=True, tag="failed"):
     message: str
     code: str
 
 
-AnyOrder: TypeAlias = Create | Join | Invite | Send | Census | Stop
-AnyReport: TypeAlias = Ready | Invited | Progress | Sent | Counted | Failed
+AnyOrder: TypeAlias = Create | Join | Invite | Send | Census | Write | Stop
+AnyReport: TypeAlias = Ready | Invited | Progress | Sent | Counted | Heard | Failed
 
 order_decoder = msgspec.json.Decoder(AnyOrder)
 report_decoder = msgspec.json.Decoder(AnyReport)

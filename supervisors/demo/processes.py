@@ -2,6 +2,7 @@
 
 open_child --> Child --kill--> SIGKILL, now        (what the demo is about)
                      --stop--> stdin closed, grace, SIGKILL
+                     an end that nobody here asked for: DemoFailed, with how it ended and what it wrote last
 """
 
 from __future__ import annotations
@@ -9,25 +10,28 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from ferryman.protocol.errors import AppError
+from ferryman.supervisors.demo.failure import DemoFailed
 
 MAX_LINE_BYTES = 256 * 1024
+LAST_LINES = 3  # of each log, under the message that names the process
 STOP_SECONDS = 15.0  # the longest orderly stop, the relay's 10 s of grace included
 
 
 class Child:
-    """One running process, its standard streams as lines."""
+    """One running process, its standard streams as lines. `logs`: its stderr, then what else it writes for people."""
 
-    def __init__(self, name: str, process: trio.Process, errors: Path) -> None:
+    def __init__(self, name: str, process: trio.Process, logs: tuple[Path, ...]) -> None:
         self.name = name
         self.process = process
-        self.errors = errors
+        self.logs = logs
+        self._may_end = False
 
     async def say(self, line: bytes) -> None:
         """Write one line to its stdin. A process that is gone is not an error here: its end is noticed elsewhere."""
@@ -37,7 +41,7 @@ class Child:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return
 
-    async def lines(self) -> AsyncIterator[bytes]:
+    async def lines(self) -> AsyncGenerator[bytes]:
         """Its stdout, line by line, until it ends. Raises AppError on a line without end."""
         assert self.process.stdout is not None  # noqa: S101 - open_child asked for the pipe
         buffer = bytearray()
@@ -55,11 +59,13 @@ class Child:
 
     async def kill(self) -> None:
         """SIGKILL: no clean-up of any kind runs in the process."""
+        self._may_end = True
         self.process.kill()
         await self.process.wait()
 
     async def stop(self) -> None:
         """Close its stdin, wait for the orderly end, kill it when that takes too long."""
+        self._may_end = True
         if self.process.returncode is not None:
             return
         assert self.process.stdin is not None  # noqa: S101 - open_child asked for the pipe
@@ -69,27 +75,52 @@ class Child:
         if self.process.returncode is None:
             await self.kill()
 
-    def last_error(self) -> str:
-        """The last line it wrote to stderr: what it would have told a person."""
-        text = self.errors.read_text("utf-8", "replace").strip() if self.errors.exists() else ""
-        return text.splitlines()[-1] if text else f"ended with exit code {self.process.returncode} and said nothing"
+    async def watch(self) -> None:
+        """Wait for its end. Raises DemoFailed for one that neither `kill` nor `stop` brought about."""
+        code = await self.process.wait()
+        if not self._may_end:
+            raise DemoFailed(f"{self.name}'s process {describe_end(code)}", self.last_words())
+
+    def last_words(self) -> tuple[str, ...]:
+        """The last lines of its logs."""
+        return tuple(line for log in self.logs if log.exists() for line in read_lines(log)[-LAST_LINES:])
+
+
+def describe_end(code: int) -> str:
+    """In words, from an exit code as `subprocess` gives it: negative for a signal."""
+    if code >= 0:
+        return f"ended by itself with exit code {code}"
+    known = {number.value: number.name for number in signal.Signals}
+    return f"was ended by {known.get(-code, f'signal {-code}')}, and not by the demo"
+
+
+def read_lines(log: Path) -> list[str]:
+    return [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
 
 
 @asynccontextmanager
 async def open_child(
-    name: str, arguments: Sequence[str], *, errors: Path, environment: Mapping[str, str]
+    name: str,
+    arguments: Sequence[str],
+    *,
+    logs: tuple[Path, ...],
+    environment: Mapping[str, str],
+    descriptors: tuple[int, ...],
 ) -> AsyncGenerator[Child, None]:
-    """Start `ferryman ARGUMENTS` with this interpreter; at the end of the block it is gone. stderr goes to `errors`."""
-    with errors.open("ab") as stderr:
+    """Start `ferryman ARGUMENTS` with this interpreter; at the end of the block it is gone.
+
+    Its stderr goes to the first of `logs`; it inherits `descriptors`."""
+    with logs[0].open("ab") as stderr:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "ferryman", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             env=dict(environment),
+            pass_fds=descriptors,
             start_new_session=True,  # a Ctrl-C at the terminal is the director's to handle, once
         )
-    child = Child(name, process, errors)
+    child = Child(name, process, logs)
     try:
         yield child
     finally:

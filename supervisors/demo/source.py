@@ -2,14 +2,17 @@
 
     folder --list_files--> paths --describe--> SourceFile(size, sha256) --read_part--> bytes of one blob
 
-A file that changes or vanishes between its description and its reading ends the demo with one line: nothing may be
-called lost that was never there.
+What cannot be read, and a file that changes or vanishes between its description and its reading, ends the demo with one
+line: nothing is left out silently, and nothing may be called lost that was never there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,10 @@ from ferryman.protocol.errors import BadInput
 
 PART_BYTES = 256 * 1024  # well under max_blob_size (1 MiB) with every header: small parts make a livelier bar
 READ_BYTES = 1024 * 1024
+MAX_FILES = 10_000  # each is a blob at least, and every blob is synced to disk four times
+MAX_BYTES = 1024**3  # eight copies of it are made; it takes minutes
+GIT_SECONDS = 30  # to list its files: a repository on a sleeping network disk must not hang the demo
+OWN_TREE = Path(__file__).resolve().parents[2]  # Ferryman's source, when it runs from there
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,42 +55,110 @@ class Source:
         return sum(file.parts for file in self.files)
 
 
-def load_source(path: Path | None) -> Source:
-    """Every file under `path`; without one, the files that git tracks here (every file, where git tracks none).
+def load_source(path: str | None) -> Source:
+    """Every file under `path`; without one, the files that git tracks here.
 
-    Raises BadInput: a missing path, an unreadable file, nothing to carry.
+    Raises BadInput: a missing path, one that cannot be read, nothing to carry or too much of it.
     """
-    root = path or Path.cwd()
-    if not root.exists():
-        raise BadInput(f"{root}: no such file or folder; give the demo a folder that exists")
-    if root.is_file():
-        return Source(root.parent, (describe(root.parent, root.name),), left_out=0)
-    names = (tracked_names(root) if path is None else None) or walk_names(root)
-    regular = [name for name in names if (root / name).is_file() and not (root / name).is_symlink()]
-    if not regular:
+    root = Path.cwd() if path is None else Path(path)
+    if path == "":
+        raise BadInput("the PATH is empty; give the demo a folder or a file")
+    if is_file(root):
+        return take(root.parent, (root.name,))
+    names = tracked_names(root) if path is None else tuple(walk(root))
+    if not names:
         raise BadInput(f"{root}: holds no files; give the demo a folder with at least one")
+    return take(root, names)
+
+
+def is_file(root: Path) -> bool:
+    """True for a file, False for a folder. Raises BadInput for what is neither."""
+    try:
+        if root.is_file():
+            return True
+        if root.is_dir():
+            return False
+        exists = root.exists()
+    except OSError as error:
+        raise unreadable(root, error) from error
+    if exists:
+        raise BadInput(f"{root}: neither a file nor a folder; give the demo one of them")
+    raise BadInput(f"{root}: no such file or folder; give the demo one that exists")
+
+
+def take(root: Path, names: Sequence[str]) -> Source:
+    """Describe the regular files among `names`, once it is known that they are not too many."""
+    regular: list[str] = []
+    total = 0
+    for name in names:
+        try:
+            status = (root / name).lstat()
+        except OSError as error:
+            raise unreadable(root / name, error) from error
+        if not stat.S_ISREG(status.st_mode):
+            continue
+        regular.append(name)
+        total += status.st_size
+        if len(regular) > MAX_FILES or total > MAX_BYTES:
+            raise too_much(root)
+    if not regular:
+        raise BadInput(f"{root}: holds links and special files only; give the demo a folder with files")
     return Source(root, tuple(describe(root, name) for name in regular), left_out=len(names) - len(regular))
 
 
-def tracked_names(root: Path) -> list[str] | None:
-    """The names that git tracks under `root`, None without git or outside a checkout."""
+def too_much(root: Path) -> BadInput:
+    limits = f"{MAX_FILES:,} files and {MAX_BYTES // 2**20:,} MiB"
+    return BadInput(f"{root}: too much to carry; the demo takes at most {limits}: give it a smaller folder")
+
+
+def tracked_names(root: Path) -> tuple[str, ...]:
+    """The names that git tracks under `root`. Raises BadInput where there is no git, no checkout, or nothing in it."""
     try:
         listing = subprocess.run(  # noqa: S603 - a fixed command, no shell
             ["git", "-C", str(root), "ls-files", "-z"],  # noqa: S607 - the git on the user's PATH is the right one
             capture_output=True,
             check=True,
+            timeout=GIT_SECONDS,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        listing = b""
+    if not listing and root.resolve() == OWN_TREE:  # an unpacked archive of Ferryman's source: its own example
+        return tuple(walk(root, hidden=False))
+    names = [os.fsdecode(name) for name in listing.split(b"\0") if name]
+    if not names:
+        raise BadInput(
+            f"{root}: git tracks no files here; give a PATH, as in `ferryman demo FOLDER`, to say what to carry"
         )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    names = [name.decode("utf-8", "surrogateescape") for name in listing.stdout.split(b"\0") if name]
-    return [name for name in names if (root / name).exists()]  # a deletion not yet committed is no file
+    return tuple(name for name in names if os.path.lexists(root / name))  # a deletion not yet committed is no file
 
 
-def walk_names(root: Path) -> list[str]:
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
+def walk(root: Path, *, hidden: bool = True) -> Iterator[str]:
+    """The names of all that is no folder, relative to `root`. Raises BadInput for a folder that cannot be read."""
+    folders = [root]
+    found = 0
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            raise unreadable(folder, error) from error
+        for entry in entries:
+            if not hidden and (entry.name.startswith(".") or entry.name == "__pycache__"):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(Path(entry.path))
+                continue
+            yield Path(entry.path).relative_to(root).as_posix()
+            found += 1
+            if found > MAX_FILES:  # of whatever kind: a whole home is not walked to its end
+                raise too_much(root)
 
 
 def describe(root: Path, name: str) -> SourceFile:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{str(root / name)!a}: the name is not UTF-8; rename it or leave it out") from None
     digest = hashlib.sha256()
     size = 0
     try:
@@ -115,4 +190,5 @@ def read_part(root: Path, file: SourceFile, index: int) -> bytes:
 def unreadable(path: Path, error: OSError) -> BadInput:
     if isinstance(error, FileNotFoundError):
         return BadInput(f"{path}: vanished while the demo was reading it; run the demo again on a quiet folder")
-    return BadInput(f"{path}: cannot be read ({error.strerror}); make it readable or leave it out")
+    reason = (error.strerror or type(error).__name__).lower()
+    return BadInput(f"{path}: cannot be read: {reason}; make it readable or leave it out")

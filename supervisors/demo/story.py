@@ -1,16 +1,27 @@
-"""The demo from beginning to end. Each act is a few lines; how processes are started and asked is in director.py."""
+"""The demo from beginning to end. Each act is a few lines; how processes are started and asked is in director.py.
+
+| it ends                                     | exit code              | what stays           |
+|---------------------------------------------|------------------------|----------------------|
+| with a verdict                              | 0, 1 when it is bad    | nothing              |
+| by SIGINT, SIGTERM or SIGHUP                | 128 + the signal       | nothing              |
+| by one of these after the verdict (`keep`)  | the verdict's          | the folder           |
+"""
 
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import trio
+from rich.markup import escape
 
 from ferryman.actors.ports import Ports
-from ferryman.protocol.errors import AppError, BadInput
+from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.demo.director import (
     DeviceProcess,
     Stage,
@@ -22,8 +33,11 @@ from ferryman.supervisors.demo.director import (
     unacknowledged,
     wait_sent,
 )
+from ferryman.supervisors.demo.encore import quoted, run_encore
+from ferryman.supervisors.demo.failure import DemoFailed, one_cause
+from ferryman.supervisors.demo.folder import Folder, open_folder
 from ferryman.supervisors.demo.judge import Case, Verdict
-from ferryman.supervisors.demo.processes import Child
+from ferryman.supervisors.demo.processes import LAST_LINES, Child, describe_end
 from ferryman.supervisors.demo.screen import Outcome, Screen
 from ferryman.supervisors.demo.source import Source
 
@@ -54,33 +68,70 @@ invite_gets_per_minute = 100
 """
 
 
-async def run_demo(source: Source, folder: Path, *, port: int, keep: bool, ports: Ports) -> int:
-    """Play it in `folder`. Returns the exit code: 0 when nothing was lost, duplicated or found, else 1."""
-    check_room(source, folder)
-    screen = Screen()
+@dataclass(slots=True)
+class Ending:
+    """How the demo came to its end: by a verdict, or before it by a signal."""
+
+    signal: int = 0
+    verdict: Verdict | None = None
+
+    @property
+    def exit_code(self) -> int:
+        if self.verdict is None:
+            return 128 + self.signal
+        return 0 if self.verdict.clean else 1
+
+
+async def run_demo(source: Source, screen: Screen, *, port: int, keep: bool, ports: Ports) -> int:
+    """Play it in a folder of its own. Returns the exit code. Raises BadInput, DemoFailed, BrokenPipeError."""
+    ending = Ending()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals, one_cause():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end_at_signal, signals, ending, nursery.cancel_scope)
+            with open_folder(keep=keep) as folder:  # inside: a signal that comes while it is removed finds it done
+                try:
+                    await perform(source, folder, screen, ending, port, ports)
+                finally:
+                    if keep:
+                        screen.say(f"The folder stays until you remove it: rm -r {quoted(folder.path)}")
+            nursery.cancel_scope.cancel()
+    if ending.verdict is None:
+        screen.tell(f"stopped by {signal.Signals(ending.signal).name}; nothing runs on")
+    return ending.exit_code
+
+
+async def end_at_signal(signals: AsyncIterator[int], ending: Ending, scope: trio.CancelScope) -> None:
+    async for number in signals:
+        ending.signal = number
+        scope.cancel()
+
+
+async def perform(source: Source, folder: Folder, screen: Screen, ending: Ending, port: int, ports: Ports) -> None:
+    check_room(source, folder.path)
     started = trio.current_time()
     links = f"; {source.left_out} links and special files left out" if source.left_out else ""
-    screen.tell(f"{len(source.files):,} files, {source.total_bytes:,} bytes from {source.root}{links}")
+    screen.tell(f"{len(source.files):,} files, {source.total_bytes:,} bytes from {escape(str(source.root))}{links}")
     passphrase = ports.entropy.random_bytes(16).hex()
     async with open_stage(folder, passphrase) as stage:
-        config = await write_config(source, folder, port)
+        config = await write_config(source, folder.path, port)
         unsent, relay, devices = await play(source, stage, screen, config)
-        outcome = Outcome(
-            files=len(source.files),
-            bytes=source.total_bytes,
-            blobs=source.total_parts,
-            unacknowledged_at_kill=unsent,
-            reconnects=sum(standing.reconnects for standing in stage.standings.values()),
-            seconds=trio.current_time() - started,
-            verdict=await ask_judge(source, stage),
+        ending.verdict = await ask_judge(source, stage)
+        screen.show_outcome(
+            Outcome(
+                files=len(source.files),
+                bytes=source.total_bytes,
+                blobs=source.total_parts,
+                unacknowledged_at_kill=unsent,
+                reconnects=sum(standing.reconnects for standing in stage.standings.values()),
+                seconds=trio.current_time() - started,
+                verdict=ending.verdict,
+            )
         )
-        screen.show_outcome(outcome)
-        if keep:
-            await keep_running(screen, folder, passphrase)
+        if folder.keep:
+            await run_encore(stage, screen, passphrase)
         for device in devices:
             await device.stop()
         await relay.stop()
-    return 0 if outcome.verdict.clean else 1
 
 
 async def play(
@@ -89,14 +140,14 @@ async def play(
     total = source.total_parts
     half = total // 2
     relay = await stage.start_relay(config)
-    url = f"ws://127.0.0.1:{stage.listening.port}"
+    url = stage.relay_url
     pin_port(config, stage.listening.port)
     keep_copies(stage.folder)
-    screen.tell(f"a relay listens on {url} with a new database; its rate limits are raised for this demo (relay.toml)")
+    screen.tell(f"a relay listens on {url}; its rate limits are raised for this demo")
     device_a = await stage.start_device("A")
     await create_group(device_a, url)
     invited = await invite_from(device_a)
-    screen.show_invite(invited.link, invited.short_code)
+    screen.show_invite("device A's", invited.link, invited.short_code)
     device_b = await stage.start_device("B")
     await join_group(device_b, url, invited)
     screen.tell("device B joined by the short code")
@@ -200,14 +251,6 @@ async def ask_judge(source: Source, stage: Stage) -> Verdict:
         check=False,
     )
     if done.returncode != 0:
-        raise AppError(f"the judge failed: {done.stderr.decode('utf-8', 'replace').strip().splitlines()[-1:]}")
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise DemoFailed(f"the judge's process {describe_end(done.returncode)}", tuple(said[-LAST_LINES:]))
     return msgspec.json.decode(done.stdout, type=Verdict)
-
-
-async def keep_running(screen: Screen, folder: Path, passphrase: str) -> None:
-    note = folder / "passphrase"
-    note.touch(mode=0o600)
-    note.write_text(passphrase + "\n")
-    screen.tell(f"everything runs on in {folder} (the devices' FERRYMAN_PASSPHRASE is in its file `passphrase`)")
-    screen.tell("press Ctrl-C to stop it")
-    await trio.sleep_forever()

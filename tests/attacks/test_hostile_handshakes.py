@@ -7,7 +7,7 @@ import pytest
 from ferryman.protocol.crypto.noise import AwaitingProof, AwaitingReply, initiate, respond, static_public
 from ferryman.protocol.errors import RemoteProtocolError
 from tests.fakes.wire import ANNA, RELAY_PRIVATE
-from tests.vectors.noise_by_hand import Symmetric
+from tests.vectors.noise_by_hand import Symmetric, third_message
 
 P = 2**255 - 19
 LOW_ORDER = {
@@ -72,24 +72,8 @@ class Impostor:
     @staticmethod
     def as_client(awaiting: AwaitingProof, message1_private: bytes, message2: bytes, *, private: bytes, shown: bytes):
         """Finishes as the client with `shown` in the place of its static public key."""
-        state = Impostor._after_message2(message1_private, message2)
-        static = state.seal(shown)
-        state.mix_key(private, message2[:32])
-        return awaiting.finish(static + state.seal(b""))
-
-    @staticmethod
-    def _after_message2(ephemeral: bytes, message2: bytes) -> Symmetric:
-        state = Symmetric()
-        state.mix_hash(static_public(ephemeral))
-        state.seal(b"")
-        state.mix_hash(message2[:32])
-        state.mix_key(ephemeral, message2[:32])
-        state.count += 1
-        state.mix_hash(message2[32:80])
-        state.mix_key(ephemeral, static_public(RELAY_PRIVATE))
-        state.mix_hash(message2[80:])
-        state.count = 1
-        return state
+        relay = static_public(RELAY_PRIVATE)
+        return awaiting.finish(third_message(message1_private, message2, relay, private=private, shown=shown))
 
     @staticmethod
     def as_relay(awaiting: AwaitingReply, message1: bytes, *, private: bytes, shown: bytes):

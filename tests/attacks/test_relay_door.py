@@ -13,33 +13,11 @@ import trio
 from ferryman.actors.core.events import Crashed
 from ferryman.protocol.crypto.noise import initiate
 from ferryman.protocol.relay.messages import Hello
+from tests.fakes.raw_wire import BINARY, CLOSE, CONT, GET, PING, TEXT, UPGRADE, ws
 from tests.fakes.relay_world import memory_relay, real_relay
 from tests.fakes.wire_client import device
 
 GROUP = b"a group that is one of bare IDs."
-GET = b"GET / HTTP/1.1\r\nHost: relay\r\n"
-UPGRADE = (
-    GET + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-MASK = b"\x01\x02\x03\x04"
-
-
-def ws(opcode, payload=b"", *, fin=True, mask=MASK, length=None, reserved=0):
-    """A WebSocket frame, right or wrong."""
-    first = (0x80 if fin else 0) | reserved << 4 | opcode
-    length = len(payload) if length is None else length
-    if length < 126:
-        size = bytes([0x80 | length if mask else length])
-    elif length < 65_536:
-        size = bytes([0x80 | 126 if mask else 126]) + struct.pack(">H", length)
-    else:
-        size = bytes([0x80 | 127 if mask else 127]) + struct.pack(">Q", length)
-    masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload)) if mask else payload
-    return bytes([first]) + size + (mask or b"") + masked
-
-
-CONT, TEXT, BINARY, CLOSE, PING = 0, 1, 2, 8, 9
 
 ANSWERED = {  # bytes of a stranger -> the first line that he gets
     "noise": (bytes(range(128, 256)) * 100, 431),
@@ -54,6 +32,7 @@ ANSWERED = {  # bytes of a stranger -> the first line that he gets
     "an upgrade by POST": (UPGRADE.replace(b"GET / ", b"POST / "), 411),
     "an upgrade with a body": (UPGRADE[:-2] + b"Content-Length: 1\r\n\r\nx", 400),
     "an upgrade of an old version": (UPGRADE.replace(b": 13", b": 8"), 400),
+    "an upgrade that only h11 can read": (UPGRADE.replace(b"Host: relay", b"Host: re\x16lay"), 400),
     "an upgrade without a key": (UPGRADE.replace(b"Sec-WebSocket-Key", b"X"), 400),
     "no upgrade": (GET + b"\r\n", 426),
     "a path with odd characters": (b"GET /%00%ff/../etc HTTP/1.1\r\nHost: relay\r\n\r\n", 404),

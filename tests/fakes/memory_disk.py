@@ -87,6 +87,9 @@ class MemoryDisk:
         except KeyError:
             raise FileNotFoundError(2, "No such file", str(path)) from None
 
+    def is_private(self, path: Path) -> bool:
+        return str(path) in self.names
+
     def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:  # noqa: ARG002
         draft = Inode()
         self.step()

@@ -1,13 +1,17 @@
 """The demo's own parts on real files: the source, the unpacker, the judge."""
 
 import os
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import msgspec
 import pytest
 
 from ferryman.protocol.errors import AppError, BadInput
-from ferryman.supervisors.demo.judge import Case, judge
+from ferryman.supervisors.demo.device import printable_note
+from ferryman.supervisors.demo.judge import Case, judge, search
 from ferryman.supervisors.demo.parcel import Parcel, Unpacker, read_parcel
 from ferryman.supervisors.demo.source import PART_BYTES, READ_BYTES, load_source, read_part
 
@@ -34,20 +38,20 @@ def received(folder, tmp_path):
     """A device's folder that got every parcel once."""
     out = tmp_path / "device" / "files"
     unpacker = Unpacker(out)
-    for cursor, parcel in enumerate(parcels_of(load_source(folder)), start=1):
+    for cursor, parcel in enumerate(parcels_of(load_source(str(folder))), start=1):
         unpacker.take(parcel, blob_id=bytes(16), cursor=cursor)
     unpacker.close()
     return out
 
 
 def case_for(folder, received, *relay_files):
-    source = load_source(folder)
+    source = load_source(str(folder))
     files = tuple((file.name, file.sha256) for file in source.files)
     return Case(str(folder), files, (("device B", str(received)),), tuple(map(str, relay_files)))
 
 
 def test_every_file_is_cut_and_put_together_again(folder, received):
-    for file in load_source(folder).files:
+    for file in load_source(str(folder)).files:
         assert (received / file.name).read_bytes() == (folder / file.name).read_bytes()
 
 
@@ -60,30 +64,114 @@ def test_only_tracked_files_are_taken_when_no_path_is_given(folder, monkeypatch)
 
 def test_a_link_is_left_out_and_counted(folder):
     (folder / "link").symlink_to("text.txt")
-    source = load_source(folder)
+    source = load_source(str(folder))
     assert source.left_out == 1
     assert "link" not in {file.name for file in source.files}
 
 
 def test_a_missing_path_is_one_clear_line(tmp_path):
     with pytest.raises(BadInput, match="no such file or folder"):
-        load_source(tmp_path / "nowhere")
+        load_source(str(tmp_path / "nowhere"))
+
+
+def test_an_empty_path_is_not_the_folder_one_is_in(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(BadInput, match="PATH is empty"):
+        load_source("")
+
+
+def test_without_a_path_and_without_git_nothing_is_taken(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with pytest.raises(BadInput, match=r"git tracks no files here; give a PATH"):
+        load_source(None)
+
+
+def test_a_checkout_that_tracks_nothing_is_not_taken_whole(folder, monkeypatch):
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    monkeypatch.chdir(folder)
+    with pytest.raises(BadInput, match=r"git tracks no files here; give a PATH"):
+        load_source(None)
+
+
+def test_the_unpacked_source_of_ferryman_is_its_own_example(folder, monkeypatch):
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "python").touch()
+    monkeypatch.setattr("ferryman.supervisors.demo.source.OWN_TREE", folder)
+    monkeypatch.chdir(folder)
+    assert {file.name for file in load_source(None).files} == {"text.txt", "empty", "exact", "deep/large.bin"}
+
+
+@pytest.mark.parametrize(("name", "limit"), [("MAX_FILES", 3), ("MAX_BYTES", 600_000)])
+def test_more_than_the_demo_can_carry_is_refused_before_it_is_read(folder, monkeypatch, name, limit):
+    monkeypatch.setattr(f"ferryman.supervisors.demo.source.{name}", limit)
+    monkeypatch.setattr("ferryman.supervisors.demo.source.describe", lambda *_: pytest.fail("it was read"))
+    with pytest.raises(BadInput, match="too much to carry; the demo takes at most"):
+        load_source(str(folder))
+
+
+def test_a_whole_home_is_not_walked_to_its_end(folder, monkeypatch):
+    for number in range(10):
+        (folder / f"link {number}").symlink_to("text.txt")
+    monkeypatch.setattr("ferryman.supervisors.demo.source.MAX_FILES", 9)
+    with pytest.raises(BadInput, match="too much to carry"):
+        load_source(str(folder))
+
+
+def test_what_is_neither_a_file_nor_a_folder_is_named(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="neither a file nor a folder"):
+        load_source(str(tmp_path / "pipe"))
+
+
+def test_a_name_that_is_not_utf_8_is_named(tmp_path):
+    (tmp_path / os.fsdecode(b"caf\xe9")).touch()
+    with pytest.raises(BadInput, match="the name is not UTF-8"):
+        load_source(str(tmp_path))
+
+
+@pytest.fixture
+def closed():
+    """A folder of a user without privileges, with a folder in it that even this user may not read."""
+    root = Path(tempfile.mkdtemp())
+    (root / "shut").mkdir()
+    (root / "shut" / "inside.txt").write_text("nobody sees this\n")
+    (root / "open.txt").write_text("everybody sees this\n")
+    root.chmod(0o755)
+    (root / "shut").chmod(0)
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)  # root may read everything
+    yield root
+    os.seteuid(before)
+    (root / "shut").chmod(0o700)
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("path", ["shut", ""], ids=["itself", "a folder in it"])
+def test_a_folder_that_may_not_be_read_is_named(closed, path):
+    with pytest.raises(BadInput, match=r"shut: cannot be read: permission denied"):
+        load_source(str(closed / path))
+
+
+def test_a_folder_behind_one_that_may_not_be_read_is_named(closed):
+    with pytest.raises(BadInput, match=r"inside\.txt: cannot be read: permission denied"):
+        load_source(str(closed / "shut" / "inside.txt"))
 
 
 def test_an_empty_folder_is_one_clear_line(tmp_path):
     with pytest.raises(BadInput, match="holds no files"):
-        load_source(tmp_path)
+        load_source(str(tmp_path))
 
 
 def test_a_file_that_vanishes_is_named(folder):
-    source = load_source(folder)
+    source = load_source(str(folder))
     (folder / "text.txt").unlink()
     with pytest.raises(BadInput, match=r"text\.txt: vanished"):
         list(parcels_of(source))
 
 
 def test_a_file_that_shrinks_is_named(folder):
-    source = load_source(folder)
+    source = load_source(str(folder))
     (folder / "text.txt").write_bytes(b"short")
     with pytest.raises(BadInput, match=r"text\.txt: became shorter"):
         list(parcels_of(source))
@@ -91,7 +179,7 @@ def test_a_file_that_shrinks_is_named(folder):
 
 def test_a_parcel_taken_twice_changes_nothing(folder, tmp_path, received):
     unpacker = Unpacker(received)
-    for cursor, parcel in enumerate(parcels_of(load_source(folder)), start=1):
+    for cursor, parcel in enumerate(parcels_of(load_source(str(folder))), start=1):
         unpacker.take(parcel, blob_id=bytes(16), cursor=cursor)
     unpacker.close()
     assert judge(case_for(folder, received), os.urandom).clean
@@ -125,6 +213,11 @@ def test_what_is_no_parcel_is_refused(data):
         read_parcel(data)
 
 
+def test_a_strangers_line_is_cut_and_made_printable():
+    assert printable_note("café \x1b[2J\r\n".encode() + b"\xff") == "café \ufffd[2J\ufffd\ufffd\ufffd"
+    assert len(printable_note("é".encode() * 1000)) == 200
+
+
 def test_the_judge_counts_a_changed_file_as_lost(folder, received):
     target = received / "text.txt"
     target.write_bytes(target.read_bytes()[:-1] + b"!")
@@ -143,7 +236,7 @@ def test_the_judge_counts_a_file_that_was_never_sent(folder, received):
 
 def test_the_judge_counts_a_part_under_two_cursors_as_duplicated(folder, received):
     unpacker = Unpacker(received)
-    parcel = next(parcels_of(load_source(folder)))
+    parcel = next(parcels_of(load_source(str(folder))))
     unpacker.take(parcel, blob_id=bytes(16), cursor=999)
     unpacker.close()
     assert judge(case_for(folder, received), os.urandom).duplicated == (f"device B: {parcel.name} part 0",)
@@ -156,6 +249,14 @@ def test_the_judge_finds_plain_text_at_any_offset(folder, received, tmp_path, of
     verdict = judge(case_for(folder, received, database), os.urandom)
     assert verdict.found
     assert all("exact" in line for line in verdict.found)
+
+
+@pytest.mark.parametrize("offset", range(9))
+def test_the_judge_finds_a_single_window_however_it_lies_across_words(tmp_path, offset):
+    window = bytes(24) + b"\x01\x02\x03\x04\x05\x06\x07\x08"  # one word of substance, the rest is what anything holds
+    database = tmp_path / "relay.db"
+    database.write_bytes(b"\xff" * offset + window)
+    assert list(search(database, {window: "a file"})) == [window]
 
 
 def test_the_judge_finds_a_window_that_lies_across_two_reads(folder, received, tmp_path):

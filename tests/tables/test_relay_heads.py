@@ -133,3 +133,12 @@ def test_an_answer_has_its_length_and_a_204_has_none():
     heads.feed(head(b"GET /health HTTP/1.1", HOST))
     heads.next()
     assert b"ontent-" not in heads.answer(Response(HTTPStatus.NO_CONTENT))
+
+
+def test_an_answer_to_head_has_the_length_of_a_body_and_no_body():
+    heads = Heads()
+    heads.feed(head(b"HEAD /health HTTP/1.1", HOST))
+    heads.next()
+    answer = heads.answer(Response(HTTPStatus.OK, b"{}"))
+    assert b"Content-Length: 2\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")

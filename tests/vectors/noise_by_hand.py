@@ -63,3 +63,19 @@ def conversation(s_i: bytes, e_i: bytes, s_r: bytes, e_r: bytes) -> tuple[bytes,
     state.mix_key(s_i, public(e_r))
     message3 = static + state.seal(b"")
     return message1, message2, message3, state.h, *state.expand(b"")
+
+
+def third_message(e_i: bytes, message2: bytes, relay_static: bytes, *, private: bytes, shown: bytes) -> bytes:
+    """Message 3 of a client that may show another static key than the one that it computes with."""
+    state = Symmetric()
+    state.mix_hash(bindings.crypto_scalarmult_base(e_i))
+    state.seal(b"")
+    state.mix_hash(message2[:32])
+    state.mix_key(e_i, message2[:32])
+    state.mix_hash(message2[32:80])
+    state.mix_key(e_i, relay_static)
+    state.mix_hash(message2[80:])
+    state.count = 1  # the empty payload of message 2 was sealed under this key
+    static = state.seal(shown)
+    state.mix_key(private, message2[:32])
+    return static + state.seal(b"")

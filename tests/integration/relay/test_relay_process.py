@@ -183,6 +183,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
 
 def test_a_key_that_is_none_is_one_line(tmp_path):
     (tmp_path / "relay.db.key").write_bytes(b"short")
+    (tmp_path / "relay.db.key").chmod(0o600)
     assert "is no relay key" in complaint(run_to_its_end("--config", str(write_config(tmp_path))))
 
 
