@@ -59,7 +59,7 @@ async def settled(runtime: Runtime) -> None:
     await introduced(runtime)
 
 
-def member_of(entries: dict) -> object:
+def group_of(entries):
     return join_group(entries["s"], entries["g"])
 
 
@@ -98,7 +98,7 @@ async def test_a_stranger_joins_by_a_code_of_ours_and_both_read_each_other(tmp_p
         assert 590 <= entries["e"] - time.time() <= 600
         assert entries == invites.read_payload(invites.read_link(invite.link))
         assert (await in_thread(invites.claim, relay.port, invite.short_code))[0] == 404
-        group = await in_thread(member_of, entries)
+        group = await in_thread(group_of, entries)
         assert group.proper
 
         await ours.sync.push(b"from ours")
@@ -177,7 +177,7 @@ async def test_what_ours_seals_is_a_chain_that_the_stranger_follows(tmp_path, re
         for content in contents:
             await ours.sync.push(content)
         sender = ours.sync.device_id()
-    group = await in_thread(member_of, invites.read_payload(invites.read_link(invite.link)))
+    group = await in_thread(group_of, invites.read_payload(invites.read_link(invite.link)))
     found = await in_thread(stranger_reads_all, relay, group)
     assert [opened.content for _, opened in found[1:]] == contents
     assert {each["sender_id"] for each, _ in found} == {sender}
