@@ -78,7 +78,7 @@ def configuration(table=RuntimeConfig, prefix=""):
 
 def test_the_handbook_lists_every_key_of_a_devices_configuration_with_its_default():
     page = (DOCS / "embedding.md").read_text()
-    rows = re.findall(r"^\| `((?:home|keys\.|sync\.)[a-z_]*)` \| ([^|]+) \|", page, re.MULTILINE)
+    rows = re.findall(r"^\| `((?:home|keys\.|sync\.|control\.)[a-z_]*)` \| ([^|]+) \|", page, re.MULTILINE)
     assert rows == list(configuration())
 
 

@@ -63,10 +63,10 @@ def test_ruff_sees_each_file_once():
 
 
 def test_pyright_reads_each_file_once():
-    """Its list, expanded: no floor through its link, none left out, the shop window's own files beside them."""
+    """Its list, expanded: no floor through its link, none left out, the shop window's own files and the examples."""
     listed = [path for entry in PROJECT["tool"]["pyright"]["include"] for path in sorted(ROOT.glob(entry))]
     read = [file for path in listed for file in (path.rglob("*.py") if path.is_dir() else [path])]
-    assert sorted(read) == product_files()
+    assert sorted(read) == sorted([*product_files(), *(ROOT / "examples").glob("*.py")])
     assert not any(path.is_symlink() for path in listed)
 
 
