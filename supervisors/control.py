@@ -7,6 +7,7 @@ Commands carry out their own requests by the same Clerk when no process holds th
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Any, assert_never
 import trio
 
 from ferryman.actors.control import Clerk, ControlPorts, Say, control
+from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.ports import Ports
 from ferryman.actors.recorder import look
@@ -65,7 +67,8 @@ async def serve_commands(
     try:
         yield
     finally:
-        await system.stop_child(f"{PARENT}/socket")
+        with trio.CancelScope(shield=True), contextlib.suppress(ActorCrashed, ActorStopped):  # a tree that has ended
+            await system.stop_child(f"{PARENT}/socket")
 
 
 def max_data(config: RuntimeConfig) -> int:

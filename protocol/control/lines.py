@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ferryman.protocol.control.requests import Line
+from ferryman.protocol.control.requests import Message
 from ferryman.protocol.errors import RemoteProtocolError
 
 MAX_REPLY_BYTES = 32 * 1024 * 1024  # a page is 4 MiB of blobs, or one blob of 16 MiB; a third more as base64
@@ -38,5 +38,5 @@ class Lines:
         return RemoteProtocolError(f"a line of this socket has at most {self._limit:,} bytes", code="LINE_TOO_LONG")
 
 
-def encode(line: Line) -> bytes:
-    return line.model_dump_json().encode() + b"\n"
+def encode(message: Message) -> bytes:
+    return message.model_dump_json().encode() + b"\n"

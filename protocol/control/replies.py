@@ -24,14 +24,14 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ferryman.protocol.control.requests import Line
+from ferryman.protocol.control.requests import Message
 from ferryman.protocol.errors import RemoteProtocolError
 
 Indicator: TypeAlias = Literal["synced", "pending", "failed", "offline", "off"]
 Connection: TypeAlias = Literal["connected", "connecting", "reconnecting", "disconnected"]
 
 
-class Hello(Line):
+class Hello(Message):
     """protocol: of this socket. max_data_bytes: of one blob. takes: whether it lets others take blobs."""
 
     type: Literal["hello"] = "hello"
@@ -42,7 +42,7 @@ class Hello(Line):
     takes: bool
 
 
-class Standing(Line):
+class Standing(Message):
     """How the device stands. group: the beginning of its group's id, None without a group. waiting: in the outbox."""
 
     type: Literal["status"] = "status"
@@ -63,36 +63,36 @@ class Standing(Line):
     warning: str
 
 
-class Invited(Line):
+class Invited(Message):
     type: Literal["invite"] = "invite"
     link: str = Field(repr=False)
     short_code: str = Field(repr=False)
     expires_at: int
 
 
-class Cancelled(Line):
+class Cancelled(Message):
     type: Literal["invite_cancelled"] = "invite_cancelled"
     in_time: bool
 
 
-class Queued(Line):
+class Queued(Message):
     type: Literal["queued"] = "queued"
     id: str
 
 
-class Pushed(Line):
+class Pushed(Message):
     type: Literal["pushed"] = "pushed"
     id: str
     cursor: int
 
 
-class Waiting(Line):
+class Waiting(Message):
     type: Literal["waiting"] = "waiting"
     id: str
     reason: str
 
 
-class Given(Line):
+class Given(Message):
     """One blob. sender: a device's id."""
 
     type: Literal["blob"] = "blob"
@@ -103,19 +103,19 @@ class Given(Line):
     data: bytes = Field(repr=False)
 
 
-class Page(Line):
+class Page(Message):
     type: Literal["page"] = "page"
     blobs: list[Given]
     has_more: bool
     max_cursor: int
 
 
-class Taken(Line):
+class Taken(Message):
     type: Literal["taken"] = "taken"
     last_cursor: int
 
 
-class OutboxEntry(Line):
+class OutboxEntry(Message):
     """size: of the sealed blob. queued_at: None when that is in an archive of the ledger by now."""
 
     type: Literal["waiting_blob"] = "waiting_blob"
@@ -125,7 +125,7 @@ class OutboxEntry(Line):
     introduction: bool
 
 
-class OutboxPage(Line):
+class OutboxPage(Message):
     """waiting: the oldest; count, bytes: of all. refused: ids of blobs that the relay will never take."""
 
     type: Literal["outbox"] = "outbox"
@@ -135,7 +135,7 @@ class OutboxPage(Line):
     refused: list[str]
 
 
-class Happened(Line):
+class Happened(Message):
     """what: arrived, pushed, rejected, status, error, resync, gap, fork, undecryptable or missed."""
 
     type: Literal["event"] = "event"
@@ -147,7 +147,7 @@ class Happened(Line):
     sender: str | None = None
 
 
-class Failed(Line):
+class Failed(Message):
     type: Literal["error"] = "error"
     code: str
     message: str

@@ -37,7 +37,7 @@ Seconds = Annotated[float, Field(ge=0, le=MAX_WAIT_SECONDS, allow_inf_nan=False)
 Cursor = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
-class Line(BaseModel):
+class Message(BaseModel):
     """Exact types, no unknown keys; bytes as base64."""
 
     model_config = ConfigDict(
@@ -45,35 +45,35 @@ class Line(BaseModel):
     )
 
 
-class EnableSync(Line):
+class EnableSync(Message):
     do: Literal["enable"] = "enable"
     relay_url: Text | None = None
 
 
-class DisableSync(Line):
+class DisableSync(Message):
     do: Literal["disable"] = "disable"
 
 
-class CreateInvite(Line):
+class CreateInvite(Message):
     """direct: the invite may hold the group's secret itself, whatever the holder's configuration says."""
 
     do: Literal["invite"] = "invite"
     direct: bool = False
 
 
-class CancelInvite(Line):
+class CancelInvite(Message):
     """Take the invite back that this connection made last."""
 
     do: Literal["cancel_invite"] = "cancel_invite"
 
 
-class JoinGroup(Line):
+class JoinGroup(Message):
     do: Literal["join"] = "join"
     invite: Text = Field(repr=False)
     relay_url: Text | None = None
 
 
-class PushBlob(Line):
+class PushBlob(Message):
     """wait_seconds: for the relay, once the blob is on disk. patient: also while there is no connection."""
 
     do: Literal["push"] = "push"
@@ -82,7 +82,7 @@ class PushBlob(Line):
     patient: bool = False
 
 
-class PullBlobs(Line):
+class PullBlobs(Message):
     """after: read again from there; None: what was not taken yet."""
 
     do: Literal["pull"] = "pull"
@@ -90,24 +90,24 @@ class PullBlobs(Line):
     limit: Annotated[int, Field(ge=1, le=MAX_PULL_LIMIT)] = 100
 
 
-class TakeBlobs(Line):
+class TakeBlobs(Message):
     do: Literal["take"] = "take"
     cursors: Annotated[list[Cursor], Field(max_length=MAX_PULL_LIMIT)]
 
 
-class AskStatus(Line):
+class AskStatus(Message):
     """settle_seconds: how long to wait for a connection that is being made, and for what is being pushed."""
 
     do: Literal["status"] = "status"
     settle_seconds: Seconds = 0.0
 
 
-class ListOutbox(Line):
+class ListOutbox(Message):
     do: Literal["outbox"] = "outbox"
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = 100
 
 
-class Follow(Line):
+class Follow(Message):
     do: Literal["follow"] = "follow"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated
 
 import segno
@@ -91,10 +93,11 @@ def invite(
         async with device.line() as line:
             invited = await create(line, direct=direct)
             seconds = max(0, invited.expires_at - make_real_ports().clock.now())
-            await screen.show(invited, invitation(invited, seconds))
-            if wait:
-                await screen.note("Ctrl-C takes the short code back.")
-                await hold(line, seconds, screen)
+            async with taken_back(line, screen) if wait else nullcontext():
+                await screen.show(invited, invitation(invited, seconds))
+                if wait:
+                    await screen.note("Ctrl-C takes the short code back.")
+                    await trio.sleep(seconds)
         return 0
 
     return run_on_device(common, work, repeatable=False)
@@ -112,10 +115,11 @@ async def create(line: Line, *, direct: bool) -> replies.Invited:
         ) from error
 
 
-async def hold(line: Line, seconds: float, screen: Screen) -> None:
-    """Until it has expired. Cancelled before that, the short code is taken back."""
+@asynccontextmanager
+async def taken_back(line: Line, screen: Screen) -> AsyncGenerator[None]:
+    """When the block is cancelled, the short code is taken back."""
     try:
-        await trio.sleep(seconds)
+        yield
     except trio.Cancelled:
         with trio.move_on_after(TAKE_BACK_SECONDS) as scope:
             scope.shield = True

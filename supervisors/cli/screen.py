@@ -13,7 +13,7 @@ from functools import partial
 
 import trio
 
-from ferryman.protocol.control.requests import Line
+from ferryman.protocol.control.requests import Message
 
 STDOUT, STDERR = 1, 2
 
@@ -22,7 +22,7 @@ class Screen:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    async def show(self, reply: Line, text: str, **more: object) -> None:
+    async def show(self, reply: Message, text: str, **more: object) -> None:
         """more: further entries of the object."""
         await self.line({**reply.model_dump(mode="json"), **more}, text)
 

@@ -206,6 +206,24 @@ async def test_a_device_that_stops_answers_who_only_waits(autojump_clock, world)
         await world.network.open_local(SOCKET)
 
 
+async def test_the_socket_goes_first_also_when_the_host_is_cancelled(autojump_clock, world):
+    async with world.relay():
+        with trio.CancelScope() as scope:
+            async with world.device("a") as device:
+                await device.sync.enable(world.url)
+                await connected(device)
+                following, _ = await call(world)
+                await following.say(requests.Follow())
+                assert (await following.hear()).connection == "connected"
+                scope.cancel()
+                await trio.sleep_forever()
+        heard = []
+        while (reply := await following.hear()) is not None:
+            heard.append(reply)
+    assert heard[-1].type == "error"
+    assert [one for one in heard if one.type == "event" and one.connection == "disconnected"] == []
+
+
 async def test_a_socket_that_crashes_ends_no_device_and_comes_back(autojump_clock, world):
     async with world.relay(), world.device("a") as device:
         await device.sync.enable(world.url)
