@@ -66,6 +66,16 @@ class Network(Protocol):
         """The source address of an accepted stream, "" when it is already gone."""
         ...
 
+    async def open_local(self, path: Path) -> trio.abc.HalfCloseableStream:
+        """A stream to whoever listens at this path of this machine. Raises OSError."""
+        ...
+
+    async def listen_local(self, path: Path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+        """A listener at a path, for the owner of its file only. A socket that nobody listens at is replaced.
+
+        Raises OSError, EADDRINUSE where somebody listens or the file is no socket."""
+        ...
+
 
 class Disk(Protocol):
     """Files and databases. Every call may block: run it through `threads`, except on paths that say why not."""

@@ -5,7 +5,7 @@
 | clock   | the system's wall clock                                                                          |
 | entropy | the system's random generator                                                                    |
 | ids     | UUIDv4 (RFC 9562 §5.4) over the entropy port                                                     |
-| network | Trio's TCP                                                                                       |
+| network | Trio's TCP, and sockets of this machine for their owner                                          |
 | disk    | files replaced whole and fsynced, SQLite through apsw, a lock that dies with its process         |
 | threads | Trio's worker threads, at most `WORKER_THREADS` at a time                                        |
 | human   | the host's callback; without one every question is refused                                       |
@@ -32,6 +32,8 @@ AskHuman = Callable[[str, bytes], Awaitable[bool]]
 
 WORKER_THREADS = 16
 """Key derivation and disks share them: more would only queue for the GIL; with fewer one slow disk starves the rest."""
+LOCAL_BACKLOG = 16
+"""Who waits at a socket of this machine is a person with a terminal, or a script."""
 HUMAN_SECONDS = 60
 """Who has not answered by then has refused: a prompt nobody sees must not hold a peer for ever."""
 
@@ -98,6 +100,47 @@ class TcpNetwork:
             return stream.socket.getpeername()[0]
         except OSError:  # it hung up between accept and now: ENOTCONN, or a closed descriptor
             return ""
+
+    async def open_local(self, path: Path) -> trio.abc.HalfCloseableStream:
+        return await trio.open_unix_socket(str(path))
+
+    async def listen_local(self, path: Path) -> LocalListener:
+        await self._make_room(path)
+        socket = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+        try:
+            await socket.bind(str(path))
+            os.chmod(path, 0o600)  # noqa: PTH101 - at once, and before listen: until then nobody can connect
+            socket.listen(LOCAL_BACKLOG)
+        except BaseException:
+            socket.close()
+            raise
+        return LocalListener(trio.SocketListener(socket), path)
+
+    async def _make_room(self, path: Path) -> None:
+        """Remove the socket of a process that was killed; leave everything else alone."""
+        try:
+            stream = await trio.open_unix_socket(str(path))
+        except ConnectionRefusedError:  # so says a file that is no socket, too: bind names it
+            _remove_socket(path)
+        except OSError:
+            return
+        else:
+            await stream.aclose()
+
+
+class LocalListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
+    """A socket with a name in the file system, which goes with it."""
+
+    def __init__(self, listener: trio.SocketListener, path: Path) -> None:
+        self._listener = listener
+        self._path = path
+
+    async def accept(self) -> trio.abc.HalfCloseableStream:
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        _remove_socket(self._path)
+        await self._listener.aclose()
 
 
 class FileDisk:
@@ -190,6 +233,11 @@ def _opener(mode: int) -> Callable[[str, int], int]:
         return os.open(name, flags | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
 
     return opener
+
+
+def _remove_socket(path: Path) -> None:
+    if path.is_socket():
+        path.unlink(missing_ok=True)
 
 
 def _sync(descriptor: int) -> None:

@@ -295,4 +295,4 @@ class Buffer:
         return lambda: env.reply(more)
 
     def _publish(self) -> None:
-        self._metrics.buffered(self._holdings.groups, self._holdings.blobs)
+        self._metrics.buffered(self._holdings.groups, self._holdings.blobs, self._holdings.size)

@@ -58,7 +58,7 @@ class DoorPorts:
     network: Network
     moorings: Moorings
     visitors: Visitors
-    tls: ssl.SSLContext | None
+    tls: Callable[[], ssl.SSLContext | None]
     start_connection: Callable[[Context[Any], Accepted], Awaitable[None]]
     report: Callable[[str, BaseException], None]
 
@@ -111,9 +111,10 @@ class Door:
                     await stream.aclose()
 
     def _dressed(self, transport: trio.abc.HalfCloseableStream) -> trio.abc.Stream:
-        if self._ports.tls is None:
+        tls = self._ports.tls()
+        if tls is None:
             return transport
-        return trio.SSLStream(transport, self._ports.tls, server_side=True, https_compatible=True)
+        return trio.SSLStream(transport, tls, server_side=True, https_compatible=True)
 
     async def _converse(self, stream: BoundedStream, peer: str, deadline: float) -> bool:
         """Answer requests until one of them is an upgrade. Returns whether the stream has another owner now."""

@@ -16,9 +16,11 @@ import trio
 from ferryman.actors.core.context import Context
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.relay.buffer_messages import Sweep, SweepRest, VacuumSome
+from ferryman.actors.relay.settings import Settings
 from ferryman.actors.relay.transaction import StorageFull
 
 BUFFER = "/buffer"
+LOOK_SECONDS = 60.0  # how late a shorter interval may be noticed
 VACUUM_SLICES = 100_000  # a vacuum that never ends is a bug, not a long vacuum
 
 
@@ -27,20 +29,25 @@ class Tick:
     """It is time."""
 
 
-def janitor(interval_seconds: int, *, vacuum: bool) -> Callable[[Context[Any]], Awaitable[None]]:
+def janitor(settings: Settings) -> Callable[[Context[Any]], Awaitable[None]]:
     """The actor's body."""
 
     async def body(ctx: Context[Any]) -> None:
         async def keep_time() -> None:
+            last = trio.current_time()
             while True:
-                await trio.sleep(interval_seconds)
-                ctx.self_ref.tell(Tick())
+                left = last + settings.cleanup_interval - trio.current_time()
+                if left > 0:
+                    await trio.sleep(min(left, LOOK_SECONDS))
+                else:
+                    last = trio.current_time()
+                    ctx.self_ref.tell(Tick())
 
         ctx.tasks.start_soon(keep_time)
         buffer = ctx.ref(BUFFER)
         async for _ in ctx:
             try:
-                await clean_up(buffer, vacuum=vacuum)
+                await clean_up(buffer, vacuum=settings.vacuum_on_cleanup)
             except StorageFull:  # deleting needs room too; the next round may find some
                 continue
 

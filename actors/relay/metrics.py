@@ -23,6 +23,9 @@ from contextlib import contextmanager
 
 import trio
 
+from ferryman.actors.relay.traffic import Traffic
+from ferryman.protocol.relay.errors import WireCode
+
 BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -62,6 +65,7 @@ class Metrics:
         self.connections_active = 0
         self.groups = 0
         self.blobs_buffered = 0
+        self.bytes_buffered = 0
         self.blobs_delivered = 0
         self.bytes_transferred = 0
         self.degraded = False
@@ -69,12 +73,19 @@ class Metrics:
         self.push_seconds = Histogram()
         self.notify_seconds = Histogram()
         self.commit_seconds = Histogram()
-        self.errors: dict[int, int] = {}
+        self.errors: dict[int, int] = {int(code): 0 for code in WireCode}
         self.restarts: dict[str, int] = {}
+        self.traffic = Traffic()
 
-    def buffered(self, groups: int, blobs: int) -> None:
+    def buffered(self, groups: int, blobs: int, size: int) -> None:
         self.groups = groups
         self.blobs_buffered = blobs
+        self.bytes_buffered = size
+
+    @property
+    def state(self) -> str:
+        """The relay's in a word, as /health says it."""
+        return "shutting_down" if self.draining else "degraded" if self.degraded else "ok"
 
     def delivered(self, blobs: int) -> None:
         self.blobs_delivered += blobs

@@ -31,7 +31,7 @@ app = App(
     help="Pair devices without accounts and carry their sealed state through a relay that cannot read it.",
     version=__version__,
 )
-app.command("ferryman.supervisors.cli.relay:relay", name="relay", help="Run a relay.")
+app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
 app.command(
     "ferryman.supervisors.cli.demo:demo",

@@ -38,6 +38,7 @@ def write_config(folder: Path, *, port: int = 0, **tables: dict[str, object]) ->
     from tests.fakes.relay_world import GENEROUS
 
     document = {
+        **tables,
         "server": {"bind": f"127.0.0.1:{port}", **tables.get("server", {})},
         "storage": {"database": str(folder / "relay.db"), **tables.get("storage", {})},
         "limits": {**GENEROUS, **tables.get("limits", {})},

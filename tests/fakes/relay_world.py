@@ -42,9 +42,9 @@ GENEROUS = {  # a test that is not about limits must not meet them
 def relay_config(database: str | Path, **tables: dict[str, Any]) -> RelayConfig:
     """A configuration for tests: generous limits, a free port, and what the test says on top."""
     document: dict[str, Any] = {
+        **tables,
         "server": {"bind": "127.0.0.1:0", **tables.get("server", {})},
         "storage": {"database": str(database), **tables.get("storage", {})},
-        "cleanup": tables.get("cleanup", {}),
         "limits": {**GENEROUS, **tables.get("limits", {})},
     }
     return check_relay_config(document, "test")

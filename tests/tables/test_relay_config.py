@@ -3,7 +3,8 @@
 import pytest
 
 from ferryman.protocol.errors import BadInput
-from ferryman.supervisors.relay_config import RelayConfig, check_relay_config, load_relay_config, split_address
+from ferryman.supervisors.relay_config import RelayConfig, check_relay_config, load_relay_config
+from ferryman.supervisors.relay_tables import split_address
 
 DEFAULTS = {
     "server": {"bind": "127.0.0.1:8080", "max_connections": 1000, "allow_plaintext": False, "shutdown_grace": 10},

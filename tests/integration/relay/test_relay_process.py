@@ -121,7 +121,7 @@ async def test_the_first_line_says_where_it_listens_and_which_key_it_has(tmp_pat
 
 @pytest.mark.req("S4-02")
 async def test_no_payload_and_no_id_of_a_group_or_device_is_in_the_log(tmp_path):
-    config = write_config(tmp_path, server={"log_file": str(tmp_path / "relay.log"), "log_level": "debug"})
+    config = write_config(tmp_path, log={"file": str(tmp_path / "relay.log"), "level": "debug"})
     async with relay_process(config) as relay, connect(relay.port, device("anna")) as anna:
         await anna.hello(GROUP)
         await anna.push(1, b"the payload of a push")
