@@ -106,10 +106,10 @@ async def open_relay(
     try:
         tls = Tls(load_tls(config.server))
         listeners = await listen(config, ports)
+        told_to = log or make_log(ports.clock, level="error")
+        desk = await listen_for_status(config, ports, told_to)
         reaping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as outer:
-            told_to = log or make_log(ports.clock, level="error")
-            desk = await listen_for_status(config, ports, told_to)
             built = Build(config, ports, private, listeners, tls, told_to, restored, wal_bytes, desk)
             write = event_writer(built.log, built.metrics)
 

@@ -114,6 +114,7 @@ class Build:
             lambda: self._tls.context,
             self._start_connection,
             report,
+            self.lines,
         )
         return Supervisor(
             [
@@ -158,7 +159,11 @@ class Build:
     async def _start_connection(self, ctx: Context[Any], accepted: Accepted) -> None:
         self._connections += 1
         ports = ConnectionPorts(
-            self._routers, self._private, lambda: self._ports.entropy.random_bytes(KEY_BYTES), self._start_group
+            self._routers,
+            self._private,
+            lambda: self._ports.entropy.random_bytes(KEY_BYTES),
+            self._start_group,
+            self.lines,
         )
         body = connection(accepted, ports)
         spec = ChildSpec(str(self._connections), body, restart="temporary", capacity=CONNECTION_MAILBOX, grace=0)

@@ -62,10 +62,10 @@ def is_private(headers: Headers, peer: str, settings: Settings) -> bool:
     return address is not None and address.is_loopback
 
 
-def judge_access(bearer: Bearer, *, creates_group: bool, settings: Settings) -> Refusal | None:
-    """Why a HELLO is not taken."""
+def judge_access(bearer: Bearer, settings: Settings, *, new: bool) -> Refusal | None:
+    """Why a HELLO is not taken. `new`: it would create its group."""
     if bearer == "unknown":
         return Refusal(WireCode.UNAUTHORIZED, "the relay does not know this API key")
-    if creates_group and settings.tokens_create_groups and bearer != "known":
+    if new and settings.tokens_create_groups and bearer != "known":
         return Refusal(WireCode.UNAUTHORIZED, "only who has an API key may create a group here")
     return None

@@ -125,7 +125,7 @@ class Buffer:
         self._tables = Tables(connection, default_ttl=settings.default_ttl)
         self._sweeping = Sweeping(connection, default_ttl=settings.default_ttl)
         self._invites = InviteTable(connection)
-        self._holdings = Holdings(self._tables, ports.entropy, settings.rules)
+        self._holdings = Holdings(self._tables, ports.entropy, lambda: settings.rules)
         self._marked: dict[bytes, None] = dict.fromkeys(self._sweeping.marked_groups())
         self._queue: FairQueue[Job] = FairQueue()
         self._reads: deque[Read] = deque()

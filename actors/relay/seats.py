@@ -17,6 +17,7 @@ from typing import Any
 import trio
 
 from ferryman.actors.core.ref import Ref
+from ferryman.actors.relay.access import Bearer
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.lane import WAKE
 from ferryman.actors.relay.metrics import Metrics
@@ -99,6 +100,7 @@ class Seat:
     frames: FrameWriter
     metrics: Metrics
     source: str  # the address that counts against limits
+    bearer: Bearer = "none"  # what the API key of its upgrade is worth
     group_id: bytes = NO_GROUP
     device_id: bytes = b""
     inline: int = 0  # NOTIFY carries payloads up to so many bytes

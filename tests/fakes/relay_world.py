@@ -24,7 +24,7 @@ from ferryman.supervisors.relay import Relay, open_relay
 from ferryman.supervisors.relay_config import RelayConfig, check_relay_config
 from tests.fakes.network import MemoryNetwork
 from tests.fakes.ports import make_fake_ports
-from tests.fakes.wire_client import WireClient, connect_over, device
+from tests.fakes.wire_client import Headers, WireClient, connect_over, device
 
 MEMORY_PATH = "/relay/relay.db"
 GENEROUS = {  # a test that is not about limits must not meet them
@@ -66,10 +66,13 @@ class RelayWorld:
         return await (network or self.ports.network).open_stream(*self.relay.address)
 
     @asynccontextmanager
-    async def client(self, name: str, *, network: Network | None = None) -> AsyncIterator[WireClient]:
+    async def client(
+        self, name: str, *, network: Network | None = None, headers: Headers = ()
+    ) -> AsyncIterator[WireClient]:
         self._connected += 1
         ephemeral = sha256(f"ephemeral {name} {self._connected}".encode()).digest()
-        async with connect_over(await self.stream(network), device(name), ephemeral) as client:
+        stream = await self.stream(network)
+        async with connect_over(stream, device(name), ephemeral, headers=headers) as client:
             yield client
 
     def group_path(self, group_id: bytes) -> str:

@@ -15,6 +15,7 @@ from tests.fakes.wire_client import blob_id, connect, device
 
 GROUPS = (b"the first of two groups pushed to", b"the second group that is pushed to")
 GROUP = GROUPS[0][:32]
+EVENTS = ["listening", "connected", "shutting down", "disconnected", "stopped"]
 
 
 @pytest.mark.req("S4-115", "S4-117")
@@ -127,7 +128,7 @@ async def test_no_payload_and_no_id_of_a_group_or_device_is_in_the_log(tmp_path)
         await anna.push(1, b"the payload of a push")
         await relay.stop()
     log = (tmp_path / "relay.log").read_text()
-    assert [json.loads(line)["event"] for line in log.splitlines()] == ["listening", "shutting down", "stopped"]
+    assert [json.loads(line)["event"] for line in log.splitlines()] == EVENTS
     for secret in ("payload of", GROUP.hex(), GROUP.decode(), anna.device.device_id.hex()):
         assert secret not in log
 
