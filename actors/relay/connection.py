@@ -84,7 +84,8 @@ class Connection:
         self._silence_seconds = float(shared.settings.heartbeat * MISSED_HEARTBEATS)
         self._silent = trio.CancelScope(deadline=accepted.deadline)
         self._outgoing = Outgoing()
-        self._seat = Seat(ctx.self_ref, self._outgoing, shared.frames, shared.metrics, accepted.source, accepted.bearer)
+        self._seat = Seat(ctx.self_ref, self._outgoing, shared.frames, shared.metrics, accepted.source)
+        self._seat.bearer = accepted.bearer
         self._meter = Meter(ctx, self._seat)
         self._session = Session(
             self._seat,

@@ -1,6 +1,6 @@
 """The janitor: every `cleanup.interval` it has the buffer forget what is over, slice by slice, and give back the space.
 
-    Tick -> Sweep until the end of the table -> SweepRest until nothing is left -> VacuumSome until nothing is free
+    Tick -> Sweep until the last table's end -> VacuumSome until nothing is free
 
 Each slice is a job among the others in the buffer's queue: the writer is never held for longer than one.
 """
@@ -15,8 +15,9 @@ import trio
 
 from ferryman.actors.core.context import Context
 from ferryman.actors.core.ref import Ref
-from ferryman.actors.relay.buffer_messages import Sweep, SweepRest, VacuumSome
+from ferryman.actors.relay.buffer_messages import Sweep, VacuumSome
 from ferryman.actors.relay.settings import Settings
+from ferryman.actors.relay.sweeping import BEGINNING, Place
 from ferryman.actors.relay.transaction import StorageFull
 
 BUFFER = "/buffer"
@@ -55,11 +56,9 @@ def janitor(settings: Settings) -> Callable[[Context[Any]], Awaitable[None]]:
 
 
 async def clean_up(buffer: Ref[Any], *, vacuum: bool) -> None:
-    row: int | None = 0
-    while row is not None:
-        row = (await buffer.ask(Sweep(row))).next_row
-    while await buffer.ask(SweepRest()):
-        pass
+    place: Place | None = BEGINNING
+    while place is not None:
+        place = (await buffer.ask(Sweep(place))).next
     for _ in range(VACUUM_SLICES if vacuum else 0):
         if not await buffer.ask(VacuumSome()):
             break

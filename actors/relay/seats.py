@@ -100,7 +100,6 @@ class Seat:
     frames: FrameWriter
     metrics: Metrics
     source: str  # the address that counts against limits
-    bearer: Bearer = "none"  # what the API key of its upgrade is worth
     group_id: bytes = NO_GROUP
     device_id: bytes = b""
     inline: int = 0  # NOTIFY carries payloads up to so many bytes
@@ -115,6 +114,7 @@ class Seat:
     short_of_egress: bool = False  # its source was sent more than its share: NOTIFYs come without payload
     free_ack_at: float = -math.inf
     woken: bool = False  # a wake-up is in its mailbox
+    bearer: Bearer = "none"  # what the API key of its upgrade is worth
 
     def send(self, frame: bytes) -> None:
         """Queue a frame and wake the connection."""

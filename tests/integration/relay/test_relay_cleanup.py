@@ -9,7 +9,7 @@ import trio
 from ferryman.protocol.relay.messages import Push, PushAck
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.ports import make_fake_ports
-from tests.fakes.relay_world import MEMORY_PATH, memory_relay
+from tests.fakes.relay_world import MEMORY_PATH, memory_relay, real_relay
 from tests.fakes.wire_client import blob_id
 
 GROUP = b"a group that is one of bare IDs."
@@ -212,3 +212,28 @@ def test_the_tables_of_the_source_are_there_as_decided(tables):
         "EXPLAIN QUERY PLAN SELECT payload FROM blobs WHERE group_id = x'01' AND cursor > 5 ORDER BY cursor"
     ).fetchall()
     assert "idx_blobs_group_cursor" in plan[0][3]
+
+
+@pytest.mark.req("S4-124")
+async def test_the_file_shrinks_while_the_relay_runs(tmp_path):
+    """On a real file: giving pages back ends in the log, and only moving them from there cuts the file."""
+    cleanup = {"interval": 3}
+    async with real_relay(tmp_path, cleanup=cleanup) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        for number in range(60):
+            await anna.push(number, bytes(100_000), ttl=2)
+        before = await at_least(tmp_path / "relay.db", 4_000_000)
+        with trio.fail_after(20):
+            while (tmp_path / "relay.db").stat().st_size > 200_000:  # noqa: ASYNC110 - a file tells nobody
+                await trio.sleep(0.1)
+        after = (tmp_path / "relay.db").stat().st_size
+        assert (before > 4_000_000, after < 200_000) == (True, True)
+        assert (await anna.push(100)).cursor == 61
+
+
+async def at_least(path, size):
+    """What was pushed moves into the database when so much is in the log; a little more brings the rest."""
+    with trio.fail_after(20):
+        while path.stat().st_size < size:  # noqa: ASYNC110 - a file tells nobody
+            await trio.sleep(0.1)
+    return path.stat().st_size
