@@ -22,6 +22,7 @@ from ferryman.actors.ports import Network, Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.supervisors.relay import Relay, open_relay
 from ferryman.supervisors.relay_config import RelayConfig, check_relay_config
+from ferryman.supervisors.relay_log import Log
 from tests.fakes.network import MemoryNetwork
 from tests.fakes.ports import make_fake_ports
 from tests.fakes.wire_client import Headers, WireClient, connect_over, device
@@ -90,9 +91,11 @@ async def real_relay(folder: Path, **tables: dict[str, Any]) -> AsyncIterator[Re
 
 
 @asynccontextmanager
-async def memory_relay(ports: Ports | None = None, **tables: dict[str, Any]) -> AsyncIterator[RelayWorld]:
+async def memory_relay(
+    ports: Ports | None = None, *, log_to: Log | None = None, **tables: dict[str, Any]
+) -> AsyncIterator[RelayWorld]:
     config = relay_config(MEMORY_PATH, **tables)
-    async with running_relay(config, ports or make_fake_ports(1), wal_bytes=0) as world:
+    async with running_relay(config, ports or make_fake_ports(1), wal_bytes=0, log=log_to) as world:
         yield world
 
 
