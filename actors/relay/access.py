@@ -21,11 +21,11 @@ from typing import Literal, TypeAlias
 from ferryman.actors.relay.heads import Headers
 from ferryman.actors.relay.settings import Settings
 from ferryman.actors.relay.sources import address_of, is_within
+from ferryman.protocol.crypto.domains import API_KEY
 from ferryman.protocol.relay.errors import Refusal, WireCode
 
 Bearer: TypeAlias = Literal["none", "known", "unknown", "exposed"]
 
-API_KEY = b"ferryman/api-key/1"
 SCHEME = b"bearer "
 
 

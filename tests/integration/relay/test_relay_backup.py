@@ -7,9 +7,14 @@ import stat
 import pytest
 import trio
 
+from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.relay.schema import open_database
+from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.messages import Error
 from ferryman.protocol.sync.events import ResyncRequired
+from ferryman.supervisors import relay_backup
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
+from ferryman.supervisors.relay_backup import copy_into
 from ferryman.supervisors.runtime import open_runtime
 from tests.fakes.relay_load import Load, check_nothing_lost, pull_everything
 from tests.fakes.relay_process import relay_process, run_to_its_end, write_config
@@ -105,6 +110,22 @@ def test_nothing_is_overwritten(tmp_path):
     done = run_to_its_end("backup", str(tmp_path / "precious"), "--database", str(tmp_path / "relay.db"))
     assert "exists already" in complaint(done)
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_name_taken_while_the_copy_is_made_is_not_overwritten(tmp_path, monkeypatch):
+    disk = make_real_ports().disk
+    open_database(disk, tmp_path / "relay.db", synchronous="full").close()
+    target = tmp_path / "copy"
+
+    def copy_slowly(*places):
+        copy_into(*places)
+        target.write_text("mine")
+
+    monkeypatch.setattr(relay_backup, "copy_into", copy_slowly)
+    with pytest.raises(BadInput, match="exists already"):
+        relay_backup.back_up(disk, tmp_path / "relay.db", target)
+    assert target.read_text() == "mine"
+    assert list(tmp_path.glob(".copy*")) == []
 
 
 def test_without_a_database_there_is_nothing_to_copy(tmp_path):

@@ -129,7 +129,7 @@ async def test_a_hundred_clients_that_read_nothing_cannot_make_the_end_longer_th
                 await client.send(Push(blob_id(1), b"other bytes", 0))
             started = trio.current_time()
             assert await relay.stop() == 0
-            assert trio.current_time() - started < 4.5
+            assert trio.current_time() - started < 4
         nursery.cancel_scope.cancel()
 
 
