@@ -40,7 +40,7 @@ def exposed(text):
     return families
 
 
-@pytest.mark.req("S4-131")
+@pytest.mark.req("S4-131", "S4-135")
 async def test_metrics_are_complete_and_add_up(autojump_clock):
     async with memory_relay() as world, world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)

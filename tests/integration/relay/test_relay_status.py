@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 
+from ferryman.actors.relay.status_desk import status_desk
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.relay_status import fetch, lines
-from tests.fakes.ports import make_fake_ports
+from ferryman.supervisors.spec import ChildSpec, Supervisor
+from ferryman.supervisors.system import open_system
+from tests.fakes.network import MemoryNetwork
 from tests.fakes.relay_process import relay_process, run_to_its_end, write_config
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay, real_relay
 from tests.fakes.wire_client import connect, device
@@ -61,19 +64,16 @@ async def test_what_was_busy_fades(autojump_clock):
 
 
 async def test_who_does_not_read_holds_nobody_up_for_long(autojump_clock):
-    ports = make_fake_ports(1)
-    async with memory_relay(ports) as world:
-        world.relay._build.look = lambda: bytes(10_000_000)  # more than any pipe takes
-        async with trio.open_nursery() as nursery:
-            for _ in range(20):
-                nursery.start_soon(ports.network.open_local, world.config.status_socket)
-        async with world.client("anna") as anna:
-            await anna.hello(GROUP)
-            assert (await anna.push(1)).cursor == 1
+    network, path = MemoryNetwork(), Path("/desk")
+    listener = await network.listen_local(path)
+    desk = status_desk([listener], lambda: bytes(10_000_000))  # more than any pipe takes
+    async with open_system(Supervisor([ChildSpec("desk", desk)], because="alone")):
+        deaf = [await network.open_local(path) for _ in range(20)]
         started = trio.current_time()
-        stream = await ports.network.open_local(world.config.status_socket)
+        stream = await network.open_local(path)
         assert await stream.receive_some(10)
-        assert trio.current_time() - started <= 26  # five rounds of four, five seconds each
+        assert 20 < trio.current_time() - started < 26  # five rounds of four, five seconds each
+        assert len(deaf) == 20
 
 
 async def test_a_relay_that_ends_says_so_while_it_does(autojump_clock):
