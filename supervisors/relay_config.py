@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from ferryman.actors.relay.settings import Settings
 from ferryman.protocol.errors import BadInput
@@ -45,6 +45,12 @@ class RelayConfig(Table):
     cleanup: CleanupConfig = Field(default_factory=CleanupConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     log: LogConfig = Field(default_factory=LogConfig)
+
+    @model_validator(mode="after")
+    def _somebody_can_come_in(self) -> RelayConfig:
+        if self.server.require_key and not self.access.keys:
+            raise ValueError("server.require_key = true without access.keys keeps everybody out: make a key first")
+        return self
 
     @property
     def database(self) -> Path:
@@ -186,6 +192,8 @@ def complaint(error: ValidationError) -> str:
         said = f"{key}: there is no such key"
     elif first["loc"][:2] == ("access", "keys"):
         said = f"{key}: wants the hash that `ferryman relay key` prints, 64 hexadecimal digits"
+    elif not key:  # what is wrong between tables names its keys itself
+        said = first["msg"].removeprefix("Value error, ")
     else:
         said = f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.80}"
     return f"{said} (and {len(more)} more)" if more else said

@@ -32,8 +32,8 @@ FIXED = {
     "log.level": "belongs to the open log",
     "log.blur_ips": "belongs to the open log",
 }
-TLS = ("server.tls_certificate", "server.tls_key")
 """Key: why it stays as it is."""
+TLS = ("server.tls_certificate", "server.tls_key")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ CLEAR = "\x1b[H\x1b[2J"
 EXIT_UNWELL = 1
 KEY_BYTES = 32
 
+Flag = Annotated[bool, Parameter(negative=())]
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 app = App(name="relay", help="Run a relay, or look after one.")
@@ -51,9 +52,9 @@ def relay(
     config: ConfigFile = None,
     bind: str | None = None,
     database: Path | None = None,
-    check: bool = False,
-    restored: bool = False,
-    stop_with_stdin: bool = False,
+    check: Flag = False,
+    restored: Flag = False,
+    stop_with_stdin: Flag = False,
 ) -> int:
     """Run a relay: it carries sealed blobs between the devices of a group and cannot read them.
 
@@ -97,7 +98,7 @@ def relay(
 
 
 @app.command
-def status(*, config: ConfigFile = None, database: Path | None = None, json: bool = False, watch: bool = False) -> int:
+def status(*, config: ConfigFile = None, database: Path | None = None, json: Flag = False, watch: Flag = False) -> int:
     """Say how the relay that runs on this database is. The exit code is 1 when it is not well.
 
     Parameters

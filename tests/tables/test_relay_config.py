@@ -80,6 +80,10 @@ WRONG = {
     ),
     "plaintext for everybody": ({"server": {"bind": "0.0.0.0:8080"}}, "allow_plaintext"),
     "a table that is none": ({"server": 5}, "server: "),
+    "keys required and none made": (
+        {"server": {"require_key": True}},
+        "server.require_key = true without access.keys keeps everybody out",
+    ),
 }
 
 
