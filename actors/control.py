@@ -67,7 +67,6 @@ class ControlPorts:
 
     path: Path
     network: Network
-    remove: Callable[[], Awaitable[None]]
     max_data_bytes: int
     takes: bool
     new_clerk: Callable[[], Clerk]
@@ -87,7 +86,6 @@ def control(ports: ControlPorts) -> Body:
         finally:
             with trio.CancelScope(shield=True):
                 await listener.aclose()
-                await ports.remove()
 
     return body
 

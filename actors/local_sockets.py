@@ -1,8 +1,9 @@
 """Sockets of this machine, for one user: the local part of the network port.
 
-    bind under a draft's name --> mode 0600 --> listen --> rename to its own name
+    nobody listens there --> bind under a draft's name --> mode 0600 --> listen --> rename to its own name
 
 Nobody can connect before it listens, and no moment shows another mode, or an absent socket where a stale one was.
+The name goes when the listener closes; what a killed process left is replaced by the next.
 
 A socket's address holds some hundred bytes, a path thousands: a long one is reached through a link in a directory of
 our own, which is gone when the call returns. (`chdir` would move the whole process; /proc/self/fd is Linux's alone; a
@@ -12,6 +13,7 @@ socket elsewhere with a pointer to it would be a second thing to guard.)
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import struct
@@ -30,8 +32,25 @@ PEER_MACOS = struct.Struct("II")  # struct xucred begins with: version, uid
 SOL_LOCAL, LOCAL_PEERCRED, XUCRED_BYTES = 0, 1, 76  # macOS, <sys/un.h>
 
 
-def open_listener(path: Path) -> trio.SocketListener:
-    """Blocks. Only for who knows that no living process listens there. Raises OSError."""
+class LocalListener(trio.abc.Listener[trio.abc.HalfCloseableStream]):
+    """A socket with a name in the file system."""
+
+    def __init__(self, listener: trio.SocketListener, path: Path) -> None:
+        self._listener = listener
+        self._path = path
+
+    async def accept(self) -> trio.abc.HalfCloseableStream:
+        return await self._listener.accept()
+
+    async def aclose(self) -> None:
+        if self._path.is_socket():
+            self._path.unlink(missing_ok=True)
+        await self._listener.aclose()
+
+
+def open_listener(path: Path) -> LocalListener:
+    """Blocks. Two at a time for one path are for the caller to prevent. Raises OSError."""
+    _require_stale(path)
     draft = path.with_name(f".{path.name}.draft")
     draft.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -41,12 +60,24 @@ def open_listener(path: Path) -> trio.SocketListener:
         draft.chmod(SOCKET_MODE)
         listening.listen(BACKLOG)
         draft.rename(path)
-        return trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        return LocalListener(trio.SocketListener(trio.socket.from_stdlib_socket(listening)), path)
     except BaseException:
         listening.close()
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def _require_stale(path: Path) -> None:
+    """Raises OSError where somebody listens, or where the file is none of ours to replace."""
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise FileExistsError(errno.EEXIST, "there is a file, or a directory, of that name", str(path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as ours, _short(path) as address:
+        ours.setblocking(False)  # a full backlog is somebody too
+        if ours.connect_ex(address) not in (errno.ECONNREFUSED, errno.ENOENT):
+            raise OSError(errno.EADDRINUSE, "somebody listens there", str(path))
 
 
 async def connect_local(path: Path) -> trio.SocketStream:

@@ -71,7 +71,9 @@ class Network(Protocol):
         ...
 
     async def listen_local(self, path: Path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
-        """A listener at `path`, for this user only; it takes the place of a stale one. Raises OSError."""
+        """A listener at `path`, for this user only, whose file goes with it. A socket of nobody is replaced.
+
+        Raises OSError: EADDRINUSE where somebody listens, EEXIST where the file is no socket."""
         ...
 
     def is_own_user(self, stream: trio.abc.HalfCloseableStream) -> bool:

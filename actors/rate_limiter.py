@@ -76,7 +76,9 @@ def rate_limiter(rates: Mapping[str, Rate]) -> Callable[[Context[Spend | Settle]
             asked = env.msg
             rate, now = rates[asked.bucket], trio.current_time()
             place = (asked.bucket, asked.key)
-            bucket = buckets.pop(place, None) or Bucket.full(rate.amount, rate.seconds, now)
+            bucket = buckets.pop(place, None)
+            if bucket is None or bucket.capacity != rate.amount:  # `rates` may be changed while it runs
+                bucket = Bucket.full(rate.amount, rate.seconds, now)
             law = spend if isinstance(asked, Spend) else settle
             buckets[place], verdict = law(bucket, asked.amount, now)
             while len(buckets) > MAX_KEYS:

@@ -11,7 +11,6 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, assert_never
 
 import trio
@@ -57,7 +56,6 @@ async def serve_commands(
     socket = ControlPorts(
         path,
         ports.network,
-        partial(ports.threads.run, lambda: ports.disk.remove(path)),
         max_data(config),
         config.control.takes,
         new_clerk,

@@ -2,12 +2,14 @@
 
     lock -> key -> database looked at -> listening -> tree up | block | tree down -> sockets closed -> lock released
 
+    relay.drain()          what an orderly end begins with
+    relay.reload(config)   other limits, lists and certificates, without an end
+
 What belongs to the block and not to an actor outlives every crash: the sockets that listen, the streams, the lock.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,13 +35,15 @@ from ferryman.protocol.identity import show_id
 from ferryman.supervisors.node import TreeNode
 from ferryman.supervisors.relay_config import RelayConfig, check_relay_config
 from ferryman.supervisors.relay_log import Log, event_writer, make_log
-from ferryman.supervisors.relay_tree import KEY_BYTES, Build
+from ferryman.supervisors.relay_reload import Reloaded, merge
+from ferryman.supervisors.relay_tls import Tls, load_tls
+from ferryman.supervisors.relay_tree import KEY_BYTES, Build, rates
 from ferryman.supervisors.system import System, open_system
 
 STOP_SECONDS = 2.0  # of the grace, for the tree itself to stop
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Relay:
     """A running relay. `address`: where it listens. `key`: its static public key, 32 bytes, what clients pin."""
 
@@ -49,6 +53,9 @@ class Relay:
     metrics: Metrics
     settings: Settings
     visitors: Visitors
+    config: RelayConfig
+    _build: Build
+    _tls: Tls
 
     @property
     def fingerprint(self) -> str:
@@ -65,6 +72,18 @@ class Relay:
                 path = f"{node.path}/group_router" if node.children else node.path
                 await self.system.ref(path).send(Drain())
             await self.visitors.all_gone()
+
+    def reload(self, new: RelayConfig) -> Reloaded:
+        """Go on under another configuration, as far as a running relay can. Blocking: certificates are read.
+
+        Raises BadInput, and nothing has changed."""
+        reloaded = merge(self.config, new)
+        context = load_tls(reloaded.config.server)
+        self._tls.context = context
+        self.settings.adopt(reloaded.config.settings())
+        self._build.rates.update(rates(self.settings))
+        self.config = reloaded.config
+        return reloaded
 
 
 @asynccontextmanager
@@ -89,13 +108,15 @@ async def open_relay(
     ports = ports or make_real_ports()
     release, private = await ports.threads.run(lambda: take_possession(config, ports))
     listeners: Sequence[Listener] = ()
+    desk: Sequence[Listener] = ()
     try:
-        tls = load_tls(config)
+        tls = Tls(load_tls(config.server))
         listeners = await listen(config, ports)
+        told_to = log or make_log(ports.clock, level="error")
+        desk = await listen_for_status(config, ports, told_to)
         reaping = trio.CancelScope(shield=True)
         async with trio.open_nursery() as outer:
-            told_to = log or make_log(ports.clock, level="error")
-            built = Build(config, ports, private, listeners, tls, told_to, restored, wal_bytes)
+            built = Build(config, ports, private, listeners, tls, told_to, restored, wal_bytes, desk)
             write = event_writer(built.log, built.metrics)
 
             def told(event: Event) -> None:
@@ -113,13 +134,16 @@ async def open_relay(
                         built.metrics,
                         built.settings,
                         built.visitors,
+                        config,
+                        built,
+                        tls,
                     )
                 finally:
                     outer.start_soon(reap, built.moorings, reaping)
             reaping.cancel()
     finally:
         with trio.CancelScope(shield=True):
-            for listener in listeners:
+            for listener in (*listeners, *desk):
                 await listener.aclose()
         release()
 
@@ -170,26 +194,24 @@ def load_key(disk: Disk, path: Path, ports: Ports) -> bytes:
     return private
 
 
-def load_tls(config: RelayConfig) -> ssl.SSLContext | None:
-    server = config.server
-    if server.tls_certificate is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(server.tls_certificate, server.tls_key)
-    except OSError as error:  # ssl.SSLError is one
-        raise BadInput(f"{server.tls_certificate}: certificate and key cannot be used: {error.strerror}") from error
-    return context
-
-
 async def listen(config: RelayConfig, ports: Ports) -> Sequence[Listener]:
     host, port = config.address
     try:
         return await ports.network.listen(host, port)
     except OSError as error:
         raise BadInput(f"server.bind: cannot listen on {config.server.bind}: {error.strerror or error}") from error
+
+
+async def listen_for_status(config: RelayConfig, ports: Ports, log: Log) -> list[Listener]:
+    """The status desk's socket. A relay whose operator did not ask for one goes on without, where there is none."""
+    path = config.status_socket
+    try:
+        return [await ports.network.listen_local(path)]
+    except OSError as error:
+        if config.server.status_socket is not None:
+            raise BadInput(f"server.status_socket: cannot listen at {path}: {error.strerror or error}") from error
+        log.warning("no status socket", path=str(path), cause=error.strerror or str(error))
+        return []
 
 
 def children(tree: TreeNode, *paths: str) -> list[TreeNode]:

@@ -1,141 +1,56 @@
-"""relay.toml: every key, its default and what is said about a wrong one.
+"""A relay's configuration: from relay.toml, from the environment, from the command line, or written in code.
 
-    load_relay_config(path) -> RelayConfig        BadInput: one line with the file, the key and what it wants
+    load_relay_config(path)  ->  file  <  environment  <  `over`      BadInput: one line with origin and key
 
-| table     | what it settles                                             |
-|-----------|-------------------------------------------------------------|
-| [server]  | where it listens, who may see what, how it ends             |
-| [storage] | the buffer's database and how much it may hold              |
-| [cleanup] | how often the buffer is swept                               |
-| [limits]  | what one source, device or group may do in a minute or hour |
+| variable                      | overrides                                                                     |
+|-------------------------------|-------------------------------------------------------------------------------|
+| FERRYMAN_RELAY_<TABLE>_<KEY>  | that key, as in FERRYMAN_RELAY_SERVER_BIND; lists have commas between entries |
+| PORT                          | the port of server.bind, as platforms that run containers name it             |
+
+The keys are in relay_tables.py.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from ferryman.actors.relay.settings import Settings, SourceNetwork
+from ferryman.actors.relay.settings import Settings
 from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.relay_tables import (
+    AccessConfig,
+    CleanupConfig,
+    LimitsConfig,
+    LogConfig,
+    ServerConfig,
+    StorageConfig,
+    Table,
+    networks,
+    split_address,
+)
 
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
-Bytes = Annotated[int, Field(ge=1, le=2**53)]
-Seconds = Annotated[int, Field(ge=1, le=10 * 365 * 86_400)]
-
-MAX_BLOB_BYTES = 16 * 1024 * 1024  # one blob is one WebSocket message and one row: larger ones stall everyone else
-
-
-class Table(BaseModel):
-    """A table of relay.toml: exact types, no unknown keys, never changed after loading."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class ServerConfig(Table):
-    bind: str = "127.0.0.1:8080"
-    """Address and port; an IPv6 address in brackets; port 0 takes a free one and prints it."""
-    max_connections: Count = 1000
-    """WebSocket connections at one time; one more gets HTTP 503."""
-    allow_plaintext: bool = False
-    """Accept ws:// on an address other than loopback: only behind a proxy that ends TLS."""
-    tls_certificate: str | None = None
-    """PEM file with the certificate chain; together with `tls_key` it turns TLS 1.3 on."""
-    tls_key: str | None = None
-    """PEM file with the certificate's private key."""
-    trusted_proxies: tuple[str, ...] = Field(default=(), strict=False)
-    """Networks whose X-Forwarded-For is believed."""
-    metrics_allow: tuple[str, ...] = Field(default=("127.0.0.0/8", "::1/128"), strict=False)
-    """Networks that may read /metrics and the figures in /health."""
-    heartbeat: Annotated[int, Field(ge=1, le=3600)] = 30
-    """Seconds between a client's signs of life; after three of them without any it is offline."""
-    shutdown_grace: Annotated[int, Field(ge=1, le=300)] = 10
-    """Seconds that an orderly end may take, whatever clients do."""
-    log_file: str | None = None
-    """A file for the log, one JSON line an event; without it the log goes to standard error."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """The least that is logged."""
-
-    @field_validator("bind")
-    @classmethod
-    def _bind_is_address_and_port(cls, bind: str) -> str:
-        split_address(bind)
-        return bind
-
-    @field_validator("trusted_proxies", "metrics_allow")
-    @classmethod
-    def _networks_parse(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        for network in networks:
-            ip_network(network, strict=False)
-        return networks
-
-    @model_validator(mode="after")
-    def _plaintext_stays_at_home(self) -> ServerConfig:
-        if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together: set both or neither")
-        host, _ = split_address(self.bind)
-        if self.tls_certificate is None and not self.allow_plaintext and not is_loopback(host):
-            raise ValueError(
-                f"bind = {self.bind!r} without TLS would be open to eavesdroppers: set tls_certificate and tls_key, "
-                "or allow_plaintext = true behind a proxy that ends TLS"
-            )
-        return self
-
-
-class StorageConfig(Table):
-    database: str = "/data/relay.db"
-    """The buffer. Beside it stand `<database>.key`, the relay's identity, and `<database>.lock`."""
-    max_blob_size: Annotated[int, Field(ge=1024, le=MAX_BLOB_BYTES)] = 1_048_576
-    """Largest sealed blob in bytes; more is ERROR 2001."""
-    max_group_storage: Bytes = 104_857_600
-    """Bytes that one group may have buffered, 256 added for each blob; more is ERROR 2002."""
-    max_total: Bytes = 10 * 1024**3
-    """Bytes that all groups together may have buffered; more is ERROR 3000."""
-    default_ttl: Seconds = 604_800
-    """Seconds until a blob expires, and the longest that a client may ask for."""
-    synchronous: Literal["extra", "full", "normal"] = "extra"
-    """What a commit waits for; "normal" can lose acknowledged blobs at a power cut, and all cursors start anew then."""
-
-
-class CleanupConfig(Table):
-    interval: Seconds = 3600
-    """Seconds between two sweeps."""
-    vacuum_on_cleanup: bool = True
-    """Give freed pages back to the file system after a sweep."""
-
-
-class LimitsConfig(Table):
-    connections_per_ip: Count = 10
-    """Connections of one source at one time; one more gets HTTP 429."""
-    handshakes_per_minute: Count = 60
-    """Upgrades of one source in a minute, failed ones too; more get HTTP 429."""
-    messages_per_minute: Count = 100
-    """Messages of one device in a minute, and ten times as many of one source; more are ERROR 2000."""
-    ingress_bytes_per_minute: Bytes = 32 * 1024 * 1024
-    """Bytes that one source may send in a minute; more are ERROR 2000."""
-    egress_bytes_per_minute: Bytes = 128 * 1024 * 1024
-    """Bytes that one source may be sent in a minute; above that NOTIFY comes without its payload."""
-    new_groups_per_hour: Count = 20
-    """Groups that one source may store its first blob in, in an hour; more are ERROR 2000."""
-    max_devices_per_group: Count = 64
-    """Devices of one group seen within `default_ttl`; one more gets ERROR 2002."""
-    invite_posts_per_minute: Count = 5
-    """POST /invite of one source in a minute; more get HTTP 429."""
-    invite_gets_per_minute: Count = 5
-    """GET /invite of one source in a minute; more get HTTP 429."""
-    max_invites: Count = 10_000
-    """Open invites at one time; one more gets HTTP 503."""
+PREFIX = "FERRYMAN_RELAY_"
+PORT = "PORT"
+Document = dict[str, object]
 
 
 class RelayConfig(Table):
     server: ServerConfig = Field(default_factory=ServerConfig)
+    access: AccessConfig = Field(default_factory=AccessConfig)
     storage: StorageConfig = Field(default_factory=StorageConfig)
     cleanup: CleanupConfig = Field(default_factory=CleanupConfig)
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    log: LogConfig = Field(default_factory=LogConfig)
+
+    @model_validator(mode="after")
+    def _somebody_can_come_in(self) -> RelayConfig:
+        if self.server.require_key and not self.access.keys:
+            raise ValueError("server.require_key = true without access.keys keeps everybody out: make a key first")
+        return self
 
     @property
     def database(self) -> Path:
@@ -148,6 +63,10 @@ class RelayConfig(Table):
     @property
     def lock_file(self) -> Path:
         return Path(f"{self.storage.database}.lock")
+
+    @property
+    def status_socket(self) -> Path:
+        return Path(self.server.status_socket or f"{self.storage.database}.sock")
 
     @property
     def address(self) -> tuple[str, int]:
@@ -179,19 +98,82 @@ class RelayConfig(Table):
             shutdown_grace=server.shutdown_grace,
             trusted_proxies=networks(server.trusted_proxies),
             metrics_allow=networks(server.metrics_allow),
+            require_key=server.require_key,
+            tokens_create_groups=self.access.create_groups == "token",
+            key_hashes=tuple((name, bytes.fromhex(digest)) for name, digest in self.access.keys.items()),
         )
 
 
-def load_relay_config(path: Path) -> RelayConfig:
-    """Read and check relay.toml. Raises BadInput, one line with the file and the key."""
+def load_relay_config(
+    path: Path | None, *, environment: Mapping[str, str] | None = None, over: Mapping[str, Document] | None = None
+) -> RelayConfig:
+    """Read and check relay.toml, what the environment and what the command line say on top. Raises BadInput."""
+    document: Document = {}
+    if path is not None:
+        try:
+            with path.open("rb") as file:
+                document = tomllib.load(file)
+        except OSError as error:
+            raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(f"{path}: is not TOML: {error}") from error
+    final = dict(document)
+    set_from_environment(final, environment or {})
+    for table, keys in (over or {}).items():
+        for key, value in keys.items():
+            put(final, table, key, value)
     try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: is not TOML: {error}") from error
-    return check_relay_config(document, str(path))
+        return check_relay_config(final, "command line" if over else "environment")
+    except BadInput:
+        check_relay_config(document, str(path))  # a mistake is looked for where it is: the file's own come first
+        raise
+
+
+def set_from_environment(document: Document, environment: Mapping[str, str]) -> None:
+    """Put the environment's values into a document. Raises BadInput for a variable that names no key."""
+    bind = "FERRYMAN_RELAY_SERVER_BIND"
+    for variable, value in environment.items():
+        if variable.startswith(PREFIX):
+            table, key = key_of(variable)
+            put(document, table, key, value_of(table, key, value, variable))
+    if environment.get(PORT) and bind not in environment:
+        server = document.get("server")
+        bound = cast("Document", server).get("bind") if isinstance(server, dict) else None
+        host = str(bound or ServerConfig().bind).rpartition(":")[0]
+        put(document, "server", "bind", f"{host}:{environment[PORT]}")
+
+
+def key_of(variable: str) -> tuple[str, str]:
+    """The table and key that a variable names."""
+    table, _, key = variable.removeprefix(PREFIX).lower().partition("_")
+    field = RelayConfig.model_fields.get(table)
+    model = field.annotation if field is not None else None
+    if not (isinstance(model, type) and issubclass(model, Table) and key in model.model_fields):
+        raise BadInput(f"environment: {variable}: there is no key {table}.{key}")
+    return table, key
+
+
+def value_of(table: str, key: str, text: str, variable: str) -> object:
+    """What a variable's text means: the kind of the key's default decides."""
+    default = getattr(getattr(RelayConfig(), table), key)
+    match default:
+        case bool() if text in ("true", "false"):
+            return text == "true"
+        case int() if not isinstance(default, bool) and text.isascii() and text.isdecimal():
+            return int(text)
+        case tuple():
+            return tuple(entry.strip() for entry in text.split(",") if entry.strip())
+        case dict():
+            raise BadInput(f"environment: {variable}: {table}.{key} is a table of its own: write it into relay.toml")
+        case _:
+            return text
+
+
+def put(document: Document, table: str, key: str, value: object) -> None:
+    """Set one key. A table that is none stays as it is, for the check to name."""
+    before = document.get(table, {})
+    if isinstance(before, dict):
+        document[table] = {**cast("Document", before), key: value}
 
 
 def check_relay_config(document: Mapping[str, object], origin: str) -> RelayConfig:
@@ -203,38 +185,15 @@ def check_relay_config(document: Mapping[str, object], origin: str) -> RelayConf
 
 
 def complaint(error: ValidationError) -> str:
-    """The first thing that is wrong, and how many more there are."""
+    """The first thing that is wrong, and how many more there are. What may be an API key is not shown."""
     first, *more = error.errors(include_url=False, include_context=False)
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         said = f"{key}: there is no such key"
+    elif first["loc"][:2] == ("access", "keys"):
+        said = f"{key}: wants the hash that `ferryman relay key` prints, 64 hexadecimal digits"
+    elif not key:  # what is wrong between tables names its keys itself
+        said = first["msg"].removeprefix("Value error, ")
     else:
         said = f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.80}"
     return f"{said} (and {len(more)} more)" if more else said
-
-
-def split_address(bind: str) -> tuple[str, int]:
-    """ "127.0.0.1:8080" or "[::1]:8080" as host and port. Raises ValueError."""
-    host, colon, port = bind.rpartition(":")
-    if not colon or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError('wants "address:port", such as "127.0.0.1:8080"')
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise ValueError('wants brackets round an IPv6 address, such as "[::1]:8080"')
-    if not host:
-        raise ValueError('wants an address before the port: "0.0.0.0" or "[::]" is every one')
-    return host, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def networks(texts: tuple[str, ...]) -> tuple[SourceNetwork, ...]:
-    return tuple(ip_network(text, strict=False) for text in texts)

@@ -1,4 +1,4 @@
-"""The relay's log: one line an event, JSON into a file or a pipe, coloured in a terminal. No payloads, no keys.
+"""The relay's log: one line an event, JSON into a file or a pipe, for people in a terminal. No payloads, no keys.
 
     {"at": "2026-11-21T12:00:00Z", "level": "error", "event": "crashed", "actor": "group_router", ...}
 
@@ -9,35 +9,54 @@ message.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO, TypeAlias, cast
+from typing import Any, Literal, TextIO, TypeAlias, cast
 
 import structlog
 
 from ferryman.actors.core.events import Crashed, Ended, Event, Stuck
 from ferryman.actors.ports import Clock
+from ferryman.actors.relay.log_lines import Fact, Level, Write, blurred
 from ferryman.actors.relay.metrics import Metrics, kind_of
 from ferryman.protocol.errors import BadInput
 
 Log: TypeAlias = structlog.typing.FilteringBoundLogger
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+SOURCE = "source"  # the one fact that is an address
 
 
-def make_log(clock: Clock, *, level: str = "info", stream: TextIO | None = None) -> Log:
-    """A log into `stream`, standard error by default."""
+def make_log(
+    clock: Clock,
+    *,
+    level: str = "info",
+    stream: TextIO | None = None,
+    form: Literal["auto", "json", "console"] = "auto",
+    blur_ips: bool = False,
+) -> Log:
+    """A log into `stream`, standard error by default. Its time is the clock's; "auto" asks whether it is a terminal."""
     target = sys.stderr if stream is None else stream
     in_terminal = target.isatty()
 
     def stamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         return {"at": datetime.fromtimestamp(clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **event}
 
-    render = structlog.dev.ConsoleRenderer(sort_keys=False) if in_terminal else structlog.processors.JSONRenderer()
+    def blur(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if blur_ips and SOURCE in event:
+            event[SOURCE] = blurred(event[SOURCE])
+        return event
+
+    for_people = form == "console" or (form == "auto" and in_terminal)
+    render = (
+        structlog.dev.ConsoleRenderer(sort_keys=False, colors=in_terminal)
+        if for_people
+        else structlog.processors.JSONRenderer()
+    )
     return structlog.wrap_logger(
         structlog.PrintLogger(target),
-        processors=[structlog.processors.add_log_level, stamp, render],
+        processors=[structlog.processors.add_log_level, blur, stamp, render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
     )
 
@@ -48,7 +67,16 @@ def open_log_file(path: Path) -> TextIO:
         path.touch(mode=0o600)
         return path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
-        raise BadInput(f"{path}: server.log_file cannot be written: {error.strerror}") from error
+        raise BadInput(f"{path}: log.file cannot be written: {error.strerror}") from error
+
+
+def line_writer(log: Log) -> Write:
+    """Where the actors' lines go."""
+
+    def write(level: Level, event: str, facts: Mapping[str, Fact]) -> None:
+        log.log(LEVELS[level], event, **facts)
+
+    return write
 
 
 def event_writer(log: Log, metrics: Metrics) -> Callable[[Event], None]:

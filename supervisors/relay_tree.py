@@ -2,7 +2,7 @@
 
 relay (rest_for_one: whoever stands later needs those before)
   buffer                                the one writer
-  infrastructure (one_for_one)          rate_limiter, invites, janitor: none needs another
+  infrastructure (one_for_one)          rate_limiter, invites, janitor, status_desk: none needs another
   groups (dynamic)                      a group (one_for_all): cursor_allocator, group_router
   http
   connections (dynamic)
@@ -11,11 +11,11 @@ relay (rest_for_one: whoever stands later needs those before)
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
 
+import msgspec
 import trio
 
 from ferryman.actors.core.context import Context
@@ -33,15 +33,20 @@ from ferryman.actors.relay.group_router import group_router
 from ferryman.actors.relay.http import http
 from ferryman.actors.relay.invites import invites
 from ferryman.actors.relay.janitor import janitor
+from ferryman.actors.relay.log_lines import LogLines
 from ferryman.actors.relay.metrics import Metrics, kind_of
 from ferryman.actors.relay.seats import Seats
 from ferryman.actors.relay.settings import Settings
 from ferryman.actors.relay.sources import Visitors
+from ferryman.actors.relay.status_desk import status_desk
 from ferryman.actors.relay.stream import Moorings
 from ferryman.protocol.crypto.noise import static_public
+from ferryman.protocol.identity import show_id
 from ferryman.supervisors.node import TreeNode
 from ferryman.supervisors.relay_config import RelayConfig
-from ferryman.supervisors.relay_log import Log, reporter
+from ferryman.supervisors.relay_log import Log, line_writer, reporter
+from ferryman.supervisors.relay_status import SHOWN_GROUPS, BusyGroup, Status, folded, short_id
+from ferryman.supervisors.relay_tls import Tls
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import System
 from ferryman.version import __version__
@@ -61,21 +66,26 @@ class Build:
         ports: Ports,
         private: bytes,
         listeners: Sequence[Listener],
-        tls: ssl.SSLContext | None,
+        tls: Tls,
         log: Log,
         restored: bool,
         wal_bytes: int,
+        desk: Sequence[Listener] = (),
     ) -> None:
         self._config = config
         self._ports = ports
         self._private = private
         self._listeners = listeners
         self._tls = tls
+        self._desk = desk
         self._restored = restored
         self._wal_bytes = wal_bytes
         self._connections = 0
         self.log = log
+        self.lines = LogLines(line_writer(log))
         self.settings = config.settings()
+        self.rates = rates(self.settings)
+        self.started = trio.current_time()
         self.metrics = Metrics()
         self.moorings = Moorings()
         self.visitors = Visitors()
@@ -95,9 +105,16 @@ class Build:
             restored=self._restored,
             wal_bytes=self._wal_bytes,
         )
-        pages = http(settings, metrics, self.mailboxes, report, version=__version__, started=trio.current_time())
+        pages = http(settings, metrics, self.mailboxes, report, version=__version__, started=self.started)
         entrance = DoorPorts(
-            settings, ports.network, self.moorings, self.visitors, self._tls, self._start_connection, report
+            settings,
+            ports.network,
+            self.moorings,
+            self.visitors,
+            lambda: self._tls.context,
+            self._start_connection,
+            report,
+            self.lines,
         )
         return Supervisor(
             [
@@ -114,11 +131,13 @@ class Build:
 
     def _infrastructure(self) -> Supervisor:
         settings, ports = self.settings, self._ports
-        limits = rate_limiter(rates(settings))
-        mailbox = invites(ports.clock, ports.entropy, max_invites=settings.max_invites)
-        broom = janitor(settings.cleanup_interval, vacuum=settings.vacuum_on_cleanup)
         return Supervisor(
-            [ChildSpec("rate_limiter", limits), ChildSpec("invites", mailbox), ChildSpec("janitor", broom)],
+            [
+                ChildSpec("rate_limiter", rate_limiter(self.rates)),
+                ChildSpec("invites", invites(ports.clock, ports.entropy, settings)),
+                ChildSpec("janitor", janitor(settings)),
+                ChildSpec("status_desk", status_desk(self._desk, self.look)),
+            ],
             because="none of them needs another",
         )
 
@@ -140,11 +159,45 @@ class Build:
     async def _start_connection(self, ctx: Context[Any], accepted: Accepted) -> None:
         self._connections += 1
         ports = ConnectionPorts(
-            self._routers, self._private, lambda: self._ports.entropy.random_bytes(KEY_BYTES), self._start_group
+            self._routers,
+            self._private,
+            lambda: self._ports.entropy.random_bytes(KEY_BYTES),
+            self._start_group,
+            self.lines,
         )
         body = connection(accepted, ports)
         spec = ChildSpec(str(self._connections), body, restart="temporary", capacity=CONNECTION_MAILBOX, grace=0)
         await ctx.start_child("/connections", spec)
+
+    def look(self) -> bytes:
+        """How the relay is now, for the status desk."""
+        metrics, seats = self.metrics, self._routers.seats
+        [tree] = [system.tree() for system in self.system]
+        busiest = tuple(
+            BusyGroup(short_id(group_id), len(seats.of(group_id)), round(pace.pushes, 1), round(pace.size))
+            for group_id, pace in metrics.traffic.busiest(SHOWN_GROUPS)
+        )
+        status = Status(
+            state=metrics.state,
+            version=__version__,
+            address=":".join(map(str, self._ports.network.address(self._listeners[0]))),
+            key=show_id(self.frames.relay_id),
+            uptime_seconds=int(trio.current_time() - self.started),
+            connections=metrics.connections_active,
+            connections_total=metrics.connections_total,
+            groups=metrics.groups,
+            groups_awake=next(len(node.children) for node in tree.children if node.path == "/groups"),
+            blobs_buffered=metrics.blobs_buffered,
+            bytes_buffered=metrics.bytes_buffered,
+            blobs_delivered=metrics.blobs_delivered,
+            bytes_transferred=metrics.bytes_transferred,
+            errors={str(code): count for code, count in sorted(metrics.errors.items())},
+            restarts=dict(sorted(metrics.restarts.items())),
+            mailboxes=dict(sorted(self.mailboxes().items())),
+            busiest=busiest,
+            tree=folded(tree),
+        )
+        return msgspec.json.encode(status) + b"\n"
 
     def mailboxes(self) -> dict[str, int]:
         """Waiting messages by kind of actor."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ferryman.actors.relay.access import Bearer
 from ferryman.actors.relay.stream import BoundedStream
 from ferryman.actors.relay.websocket import WebSocket
 
@@ -19,5 +20,6 @@ class Accepted:
     websocket: WebSocket
     rest: bytes  # what came after the upgrade's head
     source: str
+    bearer: Bearer
     deadline: float
     gone: Callable[[], None]  # the door counts connections by source

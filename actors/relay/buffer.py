@@ -34,6 +34,7 @@ from ferryman.actors.relay.buffer_messages import (
     Unload,
     VacuumSome,
 )
+from ferryman.actors.relay.deleting import Deleting
 from ferryman.actors.relay.fair_queue import FairQueue
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.holdings import INCARNATION_BYTES, Holdings
@@ -123,10 +124,10 @@ class Buffer:
         self._tasks = tasks
         self._wal = Wal(connection)
         self._tables = Tables(connection, default_ttl=settings.default_ttl)
-        self._sweeping = Sweeping(connection, default_ttl=settings.default_ttl)
-        self._invites = InviteTable(connection)
-        self._holdings = Holdings(self._tables, ports.entropy, settings.rules)
-        self._marked: dict[bytes, None] = dict.fromkeys(self._sweeping.marked_groups())
+        deleting = Deleting(connection, default_ttl=settings.default_ttl)
+        self._sweeping = Sweeping(connection, deleting, default_ttl=settings.default_ttl)
+        self._statements = self._tables, deleting, self._sweeping, InviteTable(connection)
+        self._holdings = Holdings(self._tables, ports.entropy, lambda: settings.rules)
         self._queue: FairQueue[Job] = FairQueue()
         self._reads: deque[Read] = deque()
         self._acked: dict[tuple[bytes, bytes], Device] = {}
@@ -229,7 +230,7 @@ class Buffer:
         jobs += [(delivered.group_id, delivered) for delivered in self._delivered]
         self._delivered.clear()
         now = self._ports.clock.now()
-        transaction = Transaction(self._tables, self._sweeping, self._invites, self._holdings, self._marked, jobs, now)
+        transaction = Transaction(*self._statements, self._holdings, jobs, now)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             transaction.apply_all()
@@ -292,7 +293,8 @@ class Buffer:
         except apsw.FullError:  # giving pages back takes room in the log; the next round may find some
             self._metrics.degraded = True
             more = False
+        self._wal.wanted |= not more  # the file is cut when what is committed moves into it
         return lambda: env.reply(more)
 
     def _publish(self) -> None:
-        self._metrics.buffered(self._holdings.groups, self._holdings.blobs)
+        self._metrics.buffered(self._holdings.groups, self._holdings.blobs, self._holdings.size)

@@ -23,7 +23,7 @@ from ferryman.actors.core.messages import Ask
 from ferryman.actors.relay.lane import Lane
 from ferryman.actors.relay.records import GroupRecord, Outcome, Push, Registered, RegisterFailed
 from ferryman.actors.relay.seats import Seat
-from ferryman.actors.relay.sweeping import Swept
+from ferryman.actors.relay.sweeping import Place, Swept
 from ferryman.protocol.relay.group import Device
 
 Outcomes: TypeAlias = tuple[Outcome, ...]
@@ -79,12 +79,7 @@ class Remove:
 
 @dataclass(frozen=True, slots=True)
 class Sweep(Ask[Swept]):
-    after_row: int
-
-
-@dataclass(frozen=True, slots=True)
-class SweepRest(Ask[int]):
-    """Answers how many dead groups went; again until it is 0."""
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +125,6 @@ class Census(Ask[Totals]):
 
 
 BufferMessage: TypeAlias = (
-    Open | Unload | StoreAll | Register | Acked | Pull | Remove | Sweep | SweepRest | VacuumSome
+    Open | Unload | StoreAll | Register | Acked | Pull | Remove | Sweep | VacuumSome
     | PutInvite | ClaimInvite | RevokeInvite | Census
 )  # fmt: skip

@@ -22,6 +22,7 @@ from ferryman.actors.core.ref import Ref
 from ferryman.actors.relay.accepted import RECEIVE_BYTES, Accepted
 from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requests, RouterPorts
 from ferryman.actors.relay.lane import Drain, Wake
+from ferryman.actors.relay.log_lines import LogLines
 from ferryman.actors.relay.meter import Meter
 from ferryman.actors.relay.seats import Closing, Outgoing, Seat
 from ferryman.actors.relay.session import Request, Session
@@ -46,6 +47,7 @@ class ConnectionPorts:
     static_private: bytes
     new_ephemeral: Callable[[], bytes]
     start_group: Callable[[Context[Any], bytes], Awaitable[Ref[Any]]]
+    lines: LogLines
 
 
 def connection(accepted: Accepted, ports: ConnectionPorts) -> Callable[[Context[Any]], Awaitable[None]]:
@@ -56,10 +58,12 @@ def connection(accepted: Accepted, ports: ConnectionPorts) -> Callable[[Context[
         ports.shared.metrics.connections_total += 1
         ports.shared.metrics.connections_active += 1
         one = Connection(ctx, accepted, ports)
+        ports.lines.say("debug", "connected", source=accepted.source)
         try:
             await one.run()
         finally:
             ports.shared.metrics.connections_active -= 1
+            ports.lines.say("debug", "disconnected", source=accepted.source, close=one.close_code)
             accepted.gone()
             one.leave()
             with trio.CancelScope(shield=True):
@@ -81,6 +85,7 @@ class Connection:
         self._silent = trio.CancelScope(deadline=accepted.deadline)
         self._outgoing = Outgoing()
         self._seat = Seat(ctx.self_ref, self._outgoing, shared.frames, shared.metrics, accepted.source)
+        self._seat.bearer = accepted.bearer
         self._meter = Meter(ctx, self._seat)
         self._session = Session(
             self._seat,
@@ -94,6 +99,12 @@ class Connection:
         self._read_on = trio.Event()
         self._read_out = trio.Event()
         self._lost = False
+
+    @property
+    def close_code(self) -> int:
+        """How we ended it, 1006 where we did not."""
+        closing = self._outgoing.closing
+        return 1006 if closing is None else int(closing.code)
 
     # the writer
 

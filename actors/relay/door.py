@@ -10,6 +10,7 @@
 | sockets of a source before their upgrade, HTTP too | closed without a word |
 | 10 s a request, upgrades as well                   | 408                   |
 | handshakes, messages, bytes a minute of a source   | 429                   |
+| no key where one is required                       | 401                   |
 | connections of a source                            | 429                   |
 | connections                                        | 503                   |
 
@@ -34,8 +35,10 @@ from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.ports import Network
 from ferryman.actors.rate_limiter import Settle, Spend
 from ferryman.actors.relay.accepted import RECEIVE_BYTES, Accepted
+from ferryman.actors.relay.access import judge_bearer
 from ferryman.actors.relay.heads import REQUEST_SECONDS, Heads, Refusal, Request, Response, Upgrade
 from ferryman.actors.relay.http import Answer, retry_after
+from ferryman.actors.relay.log_lines import LogLines
 from ferryman.actors.relay.settings import Settings
 from ferryman.actors.relay.sources import Visitors, client_of, is_within, source_of
 from ferryman.actors.relay.stream import BoundedStream, Moorings
@@ -63,9 +66,10 @@ class DoorPorts:
     network: Network
     moorings: Moorings
     visitors: Visitors
-    tls: ssl.SSLContext | None
+    tls: Callable[[], ssl.SSLContext | None]
     start_connection: Callable[[Context[Any], Accepted], Awaitable[None]]
     report: Callable[[str, BaseException], None]
+    lines: LogLines
 
 
 def door(listeners: Sequence[Listener], ports: DoorPorts) -> Callable[[Context[Any]], Awaitable[None]]:
@@ -128,9 +132,10 @@ class Door:
         return self._strangers.of(source_of(peer)) < settings.connections_per_ip + SPARE_SOCKETS_PER_SOURCE
 
     def _dressed(self, transport: trio.abc.HalfCloseableStream) -> trio.abc.Stream:
-        if self._ports.tls is None:
+        tls = self._ports.tls()
+        if tls is None:
             return transport
-        return trio.SSLStream(transport, self._ports.tls, server_side=True, https_compatible=True)
+        return trio.SSLStream(transport, tls, server_side=True, https_compatible=True)
 
     async def _converse(self, stream: BoundedStream, peer: str, deadline: float) -> bool:
         """Answer requests until one of them is an upgrade. Returns whether the stream has another owner now."""
@@ -180,23 +185,27 @@ class Door:
     async def _upgrade(self, stream: BoundedStream, heads: Heads, upgrade: Upgrade, peer: str, deadline: float) -> bool:
         """`deadline`: for the upgrade and the Noise handshake together."""
         settings, visitors = self._ports.settings, self._ports.visitors
-        if upgrade.path not in WEBSOCKET_PATHS:
-            return await self._refuse(stream, heads, HTTPStatus.NOT_FOUND)
         source = source_of(client_of(peer, upgrade.headers, settings.trusted_proxies))
+        if upgrade.path not in WEBSOCKET_PATHS:
+            return await self._refuse(stream, heads, HTTPStatus.NOT_FOUND, source)
         late = await self._late(source)
         if late:
-            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, retry_after(late))
+            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, source, retry_after(late))
+        tls = self._ports.tls() is not None
+        bearer = judge_bearer(upgrade.headers, peer=peer, tls=tls, settings=settings)
+        if bearer == "exposed" or (bearer == "none" and settings.require_key):
+            return await self._refuse(stream, heads, HTTPStatus.UNAUTHORIZED, source, ("WWW-Authenticate", "Bearer"))
         if visitors.of(source) >= settings.connections_per_ip:
-            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, ("Retry-After", "30"))
+            return await self._refuse(stream, heads, HTTPStatus.TOO_MANY_REQUESTS, source, ("Retry-After", "30"))
         if visitors.total >= settings.max_connections:
-            return await self._refuse(stream, heads, HTTPStatus.SERVICE_UNAVAILABLE, ("Retry-After", "30"))
+            return await self._refuse(stream, heads, HTTPStatus.SERVICE_UNAVAILABLE, source, ("Retry-After", "30"))
         websocket, output = accept(upgrade.head, max_message=BEFORE_WELCOME_BYTES)
         if websocket is None:
             await stream.send_all(output)
             await stream.finish()
             return False
         gone = visitors.enter(source)
-        accepted = Accepted(stream, websocket, upgrade.rest, source, deadline, gone)
+        accepted = Accepted(stream, websocket, upgrade.rest, source, bearer, deadline, gone)
         try:
             await stream.send_all(output)
             await self._ports.start_connection(self._ctx, accepted)
@@ -215,7 +224,10 @@ class Door:
             waits.append(verdict.retry_after_ms)
         return max(waits)
 
-    async def _refuse(self, stream: BoundedStream, heads: Heads, status: HTTPStatus, *headers: tuple[str, str]) -> bool:
+    async def _refuse(
+        self, stream: BoundedStream, heads: Heads, status: HTTPStatus, source: str, *headers: tuple[str, str]
+    ) -> bool:
+        self._ports.lines.say("info", "refused", source=source, status=int(status))
         await stream.send_all(heads.refuse(status, headers))
         await stream.finish()
         return False

@@ -24,6 +24,7 @@ import trio
 
 from ferryman.actors.core.context import Context
 from ferryman.actors.rate_limiter import Spend
+from ferryman.actors.relay.access import judge_access
 from ferryman.actors.relay.buffer_messages import Acked, Open, Outcomes, Pull, Register, Remove, Unload
 from ferryman.actors.relay.cursor_allocator import BUFFER, Propose, overloaded
 from ferryman.actors.relay.device_rates import DeviceRates
@@ -76,7 +77,7 @@ class Router:
         self._allocator = ctx.ref(f"{group_path}/cursor_allocator")
         self._registered: Lane[Registered | RegisterFailed] = Lane(ctx.self_ref)
         self._outcomes: Lane[Outcomes | Drained] = Lane(ctx.self_ref)
-        self._rates = DeviceRates(self._settings.messages_per_minute)
+        self._rates = DeviceRates(self._settings)
         self._notices = Notices(record.group.group_id, shared.frames, shared.metrics)
         self._roll = Roll(ctx.tasks, lambda: self._group, shared.frames, shared.seats)
         self._joins = 0
@@ -135,9 +136,10 @@ class Router:
         if self._draining:
             self._turn_away(join.seat, SHUTTING_DOWN)
             return
-        late = self._rates.spend(join.seat, join.hello)
-        if late is not None:
-            self._turn_away(join.seat, late)
+        is_new = not (self._stored or self._group.devices)
+        refused = self._rates.spend(join.seat, join.hello) or judge_access(join.seat.bearer, self._settings, new=is_new)
+        if refused is not None:
+            self._turn_away(join.seat, refused)
             return
         now = self._clock.now()
         judged = judge_hello(

@@ -7,6 +7,7 @@ undo()      after a failed transaction nothing that was counted in it is true: w
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ferryman.actors.ports import Entropy
@@ -42,7 +43,7 @@ class Holding:
 
 
 class Holdings:
-    def __init__(self, tables: Tables, entropy: Entropy, rules: GroupLimits) -> None:
+    def __init__(self, tables: Tables, entropy: Entropy, rules: Callable[[], GroupLimits]) -> None:
         self._tables = tables
         self._entropy = entropy
         self._rules = rules
@@ -89,7 +90,7 @@ class Holdings:
             blob_id=push.blob_id,
             size=len(push.payload),
             total_stored=self.size,
-            rules=self._rules,
+            rules=self._rules(),
         )
 
     def added(self, holding: Holding, push: Push) -> None:

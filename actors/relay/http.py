@@ -118,7 +118,7 @@ class Routes:
 
     def _health(self, client: str) -> Response:
         metrics = self._metrics
-        status = "shutting_down" if metrics.draining else "degraded" if metrics.degraded else "ok"
+        status = metrics.state
         said: dict[str, object] = {"status": status}
         if is_within(client, self._settings.metrics_allow):
             said |= {

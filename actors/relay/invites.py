@@ -19,6 +19,7 @@ from ferryman.actors.core.context import Context
 from ferryman.actors.core.messages import Ask
 from ferryman.actors.ports import Clock, Entropy
 from ferryman.actors.relay.buffer_messages import ClaimInvite, PutInvite, RevokeInvite
+from ferryman.actors.relay.settings import Settings
 from ferryman.protocol.relay.code_letters import canonical
 
 BUFFER = "/buffer"
@@ -52,7 +53,7 @@ class CancelInvite(Ask[bool]):
     revoke_token: str
 
 
-def invites(clock: Clock, entropy: Entropy, *, max_invites: int) -> Callable[[Context[Any]], Awaitable[None]]:
+def invites(clock: Clock, entropy: Entropy, settings: Settings) -> Callable[[Context[Any]], Awaitable[None]]:
     """The actor's body. It keeps nothing: invites are in the buffer's database."""
 
     async def body(ctx: Context[Any]) -> None:
@@ -67,7 +68,7 @@ def invites(clock: Clock, entropy: Entropy, *, max_invites: int) -> Callable[[Co
                         continue
                     token = urlsafe_b64encode(entropy.random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
                     expires_at = clock.now() + LIFETIME_SECONDS
-                    put = PutInvite(lookup_key, payload, token_hash(token), expires_at, max_invites)
+                    put = PutInvite(lookup_key, payload, token_hash(token), expires_at, settings.max_invites)
                     env.reply(await buffer.ask(put) or Posted(expires_at, token))
                 case FetchInvite():
                     env.reply(None if lookup_key is None else await buffer.ask(ClaimInvite(lookup_key)))

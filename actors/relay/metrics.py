@@ -1,18 +1,6 @@
 """What the relay counts, and the text in which Prometheus reads it (S4 §7.5). Counting is an addition, never a message.
 
-| metric                             | kind      |                                                  |
-|------------------------------------|-----------|--------------------------------------------------|
-| sync_relay_connections_total       | counter   | WebSocket connections accepted                   |
-| sync_relay_connections_active      | gauge     | those that are open                              |
-| sync_relay_blobs_buffered          | gauge     | rows in the buffer                               |
-| sync_relay_blobs_delivered         | counter   | blobs handed out, by PULL or inside a NOTIFY     |
-| sync_relay_bytes_transferred       | counter   | bytes in and out of WebSocket connections        |
-| sync_relay_push_seconds            | histogram | from a PUSH read to its commit                   |
-| sync_relay_notify_seconds          | histogram | from a PUSH read to its NOTIFYs queued           |
-| sync_relay_commit_seconds          | histogram | one COMMIT with its fsync                        |
-| sync_relay_errors_total{code}      | counter   | ERRORs sent                                      |
-| sync_relay_actor_restarts_total    | counter   | by kind of actor, never by instance              |
-| sync_relay_mailbox_depth           | gauge     | messages that wait, by kind of actor             |
+The names stand in `METRICS`; actors are counted by kind, never by instance.
 """
 
 from __future__ import annotations
@@ -23,6 +11,22 @@ from contextlib import contextmanager
 
 import trio
 
+from ferryman.actors.relay.traffic import Traffic
+from ferryman.protocol.relay.errors import WireCode
+
+METRICS = {  # name: kind, what it says
+    "sync_relay_connections_total": ("counter", "WebSocket connections accepted"),
+    "sync_relay_connections_active": ("gauge", "WebSocket connections that are open"),
+    "sync_relay_blobs_buffered": ("gauge", "blobs in the buffer"),
+    "sync_relay_blobs_delivered": ("counter", "blobs handed out, by PULL or inside a NOTIFY"),
+    "sync_relay_bytes_transferred": ("counter", "bytes in and out of WebSocket connections"),
+    "sync_relay_push_seconds": ("histogram", "from a PUSH read to its commit"),
+    "sync_relay_notify_seconds": ("histogram", "from a PUSH read to its NOTIFYs queued"),
+    "sync_relay_commit_seconds": ("histogram", "one COMMIT with its fsync"),
+    "sync_relay_errors_total": ("counter", "ERRORs sent, by code"),
+    "sync_relay_actor_restarts_total": ("counter", "crashes of actors, by kind"),
+    "sync_relay_mailbox_depth": ("gauge", "messages that wait, by kind of actor"),
+}
 BOUNDS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
@@ -62,6 +66,7 @@ class Metrics:
         self.connections_active = 0
         self.groups = 0
         self.blobs_buffered = 0
+        self.bytes_buffered = 0
         self.blobs_delivered = 0
         self.bytes_transferred = 0
         self.degraded = False
@@ -69,12 +74,19 @@ class Metrics:
         self.push_seconds = Histogram()
         self.notify_seconds = Histogram()
         self.commit_seconds = Histogram()
-        self.errors: dict[int, int] = {}
+        self.errors: dict[int, int] = {int(code): 0 for code in WireCode}
         self.restarts: dict[str, int] = {}
+        self.traffic = Traffic()
 
-    def buffered(self, groups: int, blobs: int) -> None:
+    def buffered(self, groups: int, blobs: int, size: int) -> None:
         self.groups = groups
         self.blobs_buffered = blobs
+        self.bytes_buffered = size
+
+    @property
+    def state(self) -> str:
+        """The relay's in a word, as /health says it."""
+        return "shutting_down" if self.draining else "degraded" if self.degraded else "ok"
 
     def delivered(self, blobs: int) -> None:
         self.blobs_delivered += blobs
@@ -90,31 +102,36 @@ class Metrics:
         return "\n".join([*self._lines(mailboxes), ""])
 
     def _lines(self, mailboxes: Mapping[str, int]) -> Iterator[str]:
-        for name, kind, value in (
-            ("sync_relay_connections_total", "counter", self.connections_total),
-            ("sync_relay_connections_active", "gauge", self.connections_active),
-            ("sync_relay_blobs_buffered", "gauge", self.blobs_buffered),
-            ("sync_relay_blobs_delivered", "counter", self.blobs_delivered),
-            ("sync_relay_bytes_transferred", "counter", self.bytes_transferred),
+        for name, value in (
+            ("sync_relay_connections_total", self.connections_total),
+            ("sync_relay_connections_active", self.connections_active),
+            ("sync_relay_blobs_buffered", self.blobs_buffered),
+            ("sync_relay_blobs_delivered", self.blobs_delivered),
+            ("sync_relay_bytes_transferred", self.bytes_transferred),
         ):
-            yield f"# TYPE {name} {kind}"
+            yield from head(name)
             yield f"{name} {value}"
         for name, histogram in (
             ("sync_relay_push_seconds", self.push_seconds),
             ("sync_relay_notify_seconds", self.notify_seconds),
             ("sync_relay_commit_seconds", self.commit_seconds),
         ):
-            yield f"# TYPE {name} histogram"
+            yield from head(name)
             yield from histogram.lines(name)
-        yield "# TYPE sync_relay_errors_total counter"
-        for code in sorted(self.errors):
-            yield f'sync_relay_errors_total{{code="{code}"}} {self.errors[code]}'
-        yield "# TYPE sync_relay_actor_restarts_total counter"
-        for actor in sorted(self.restarts):
-            yield f'sync_relay_actor_restarts_total{{actor="{actor}"}} {self.restarts[actor]}'
-        yield "# TYPE sync_relay_mailbox_depth gauge"
-        for actor in sorted(mailboxes):
-            yield f'sync_relay_mailbox_depth{{actor="{actor}"}} {mailboxes[actor]}'
+        for name, label, counts in (
+            ("sync_relay_errors_total", "code", self.errors),
+            ("sync_relay_actor_restarts_total", "actor", self.restarts),
+            ("sync_relay_mailbox_depth", "actor", mailboxes),
+        ):
+            yield from head(name)
+            for key, count in sorted(counts.items()):
+                yield f'{name}{{{label}="{key}"}} {count}'
+
+
+def head(name: str) -> Iterator[str]:
+    kind, said = METRICS[name]
+    yield f"# HELP {name} {said}"
+    yield f"# TYPE {name} {kind}"
 
 
 def kind_of(path: str) -> str:

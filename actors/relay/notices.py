@@ -50,6 +50,7 @@ class Notices:
         push.seat.send(self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
         self._metrics.push_seconds.observe(trio.current_time() - push.read_at)
         if isinstance(outcome, Stored):
+            self._metrics.traffic.pushed(self._group_id, len(push.payload))
             self._notify(outcome, seats)
 
     def _notify(self, stored: Stored, seats: Mapping[bytes, Seat]) -> None:

@@ -52,6 +52,7 @@ CREATE TABLE blobs (
 );
 CREATE UNIQUE INDEX idx_blobs_group_cursor ON blobs(group_id, cursor);
 CREATE INDEX idx_blobs_expires ON blobs(expires_at);
+CREATE INDEX idx_blobs_marked ON blobs(group_id, cursor) WHERE pending_delete;
 
 CREATE TABLE deliveries (
     group_id BLOB NOT NULL,
@@ -94,6 +95,8 @@ CREATE INDEX idx_invites_expires ON invites(expires_at);
 CREATE TABLE lifetimes (ended_in_order INTEGER NOT NULL);
 INSERT INTO lifetimes VALUES (1);
 """
+LATER = "CREATE INDEX IF NOT EXISTS idx_blobs_marked ON blobs(group_id, cursor) WHERE pending_delete"
+"""What a file of this version may lack. A relay that does not know it keeps it all the same: no new version."""
 
 
 def open_database(disk: Disk, path: Path, *, synchronous: str) -> Sql:
@@ -145,6 +148,7 @@ def prepare(connection: Sql, path: Path, synchronous: str) -> None:
             connection.execute(SCHEMA)
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", SCHEMA_VERSION)
+    connection.execute(LATER)
 
 
 def begin_lifetime(connection: Sql, *, loses: bool, restored: bool, new_incarnation: Callable[[], bytes]) -> None:

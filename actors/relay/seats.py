@@ -17,6 +17,7 @@ from typing import Any
 import trio
 
 from ferryman.actors.core.ref import Ref
+from ferryman.actors.relay.access import Bearer
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.lane import WAKE
 from ferryman.actors.relay.metrics import Metrics
@@ -113,6 +114,7 @@ class Seat:
     short_of_egress: bool = False  # its source was sent more than its share: NOTIFYs come without payload
     free_ack_at: float = -math.inf
     woken: bool = False  # a wake-up is in its mailbox
+    bearer: Bearer = "none"  # what the API key of its upgrade is worth
 
     def send(self, frame: bytes) -> None:
         """Queue a frame and wake the connection."""

@@ -1,11 +1,12 @@
 """What the relay's actors must know of its configuration: plain values, checked before they come here.
 
-The names are those of relay.toml; `ferryman.supervisors.relay_config` documents each and holds the defaults.
+The names are those of relay.toml; `ferryman.supervisors.relay_tables` documents each and holds the defaults.
+One object serves all actors of a relay: a reload changes it between two of their turns.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ from ferryman.protocol.relay.group import GroupLimits
 SourceNetwork: TypeAlias = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settings:
     max_connections: int
     connections_per_ip: int
@@ -38,6 +39,14 @@ class Settings:
     shutdown_grace: int
     trusted_proxies: tuple[SourceNetwork, ...]
     metrics_allow: tuple[SourceNetwork, ...]
+    require_key: bool
+    tokens_create_groups: bool
+    key_hashes: tuple[tuple[str, bytes], ...]  # by name
+
+    def adopt(self, other: Settings) -> None:
+        """Become as the other is."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(other, field.name))
 
     @property
     def rules(self) -> GroupLimits:

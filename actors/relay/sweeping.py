@@ -1,119 +1,157 @@
-"""How blobs leave the buffer: deleted on request, acknowledged by everyone, or expired. Blocking, inside a transaction.
+"""The sweep: what is over leaves the buffer, table by table, slice by slice. Blocking, inside a transaction.
 
-    blob --> expired        its time is over
-         --> complete       a device other than its sender has acknowledged it, and none holds it back by not having
-         --> marked         a member asked for its deletion: goes when complete
-    gone --> remembered     id and hash, for `default_ttl`, so that a late retry gets the first answer
+| table            | goes when                                                                              |
+|------------------|----------------------------------------------------------------------------------------|
+| blobs            | expired, or complete: whoever is not long gone has it                                  |
+| remembered_blobs | `default_ttl` after the blob                                                           |
+| invites          | ten minutes old                                                                        |
+| group_devices    | unseen for 2 x `default_ttl`                                                           |
+| deliveries       | the blob is gone                                                                       |
+| group_cursors    | no blob, and no device seen for 2 x `default_ttl`: later, or its cursors begin anew    |
 
-A sweep walks the table in slices of so many rows, so that no slice holds the writer for long.
+A slice looks at so many rows and deletes so many bytes. It walks along a key, so that a table is read once a sweep,
+however little there is to delete.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import TypeAlias, cast
 
-from ferryman.actors.relay.sql import Sql
-from ferryman.protocol.relay.limits import BLOB_OVERHEAD
+from ferryman.actors.relay.deleting import COMPLETE, SLICE_BYTES, SLICE_ROWS, Deleting
+from ferryman.actors.relay.sql import Sql, Value
 
-SLICE_ROWS = 200  # examined in one transaction: a few milliseconds
-VACUUM_PAGES = 256  # given back in one transaction, 1 MiB
+VACUUM_PAGES = 128  # given back in one transaction, half a MiB: some 5 ms
 
-COMPLETE = """
-EXISTS (SELECT 1 FROM group_devices d WHERE d.group_id = b.group_id AND d.device_id != b.sender_id
-        AND d.acked_cursor >= b.cursor)
-AND NOT EXISTS (SELECT 1 FROM group_devices d WHERE d.group_id = b.group_id AND d.device_id != b.sender_id
-        AND d.last_seen > :unseen AND d.acked_cursor < b.cursor)
-"""
-MARKED = f"""
-SELECT b.rowid, length(b.payload) FROM blobs b WHERE b.group_id = :group AND b.pending_delete AND {COMPLETE}
-"""  # noqa: S608 - constants
+LAST = b"\xff" * 64  # after every key
 OVER = f"""
-SELECT b.rowid, length(b.payload), b.group_id FROM blobs b WHERE b.rowid > :after AND b.rowid <= :last
-AND (b.expires_at <= :now OR ({COMPLETE}))
+SELECT b.rowid, length(b.payload), b.group_id, b.expires_at <= :now OR ({COMPLETE}) FROM blobs b
+WHERE b.rowid > :after ORDER BY b.rowid LIMIT :limit
 """  # noqa: S608 - constants
-REMEMBER = """
-INSERT OR REPLACE INTO remembered_blobs (group_id, blob_id, sha256, cursor, timestamp, forget_at)
-SELECT group_id, blob_id, sha256, cursor, timestamp, ? FROM blobs WHERE rowid = ?
-"""
-FORGET_DELIVERIES = """
-DELETE FROM deliveries WHERE (group_id, blob_id) = (SELECT group_id, blob_id FROM blobs WHERE rowid = ?)
-"""
+AMONG = "(group_id, {key}) > (:group, :key) AND (group_id, {key}) <= (:last_group, :last_key)"
+OLD_DEVICES = f"DELETE FROM group_devices WHERE {AMONG.format(key='device_id')} AND last_seen <= :old"  # noqa: S608
+LOST_DELIVERIES = f"""
+DELETE FROM deliveries WHERE {AMONG.format(key="blob_id")} AND NOT EXISTS
+(SELECT 1 FROM blobs b WHERE b.group_id = deliveries.group_id AND b.blob_id = deliveries.blob_id)
+"""  # noqa: S608 - constants
 DEAD_GROUPS = """
-SELECT group_id FROM group_cursors g WHERE last_seen <= :dead
+SELECT group_id FROM group_cursors g WHERE group_id > :group AND group_id <= :last_group AND last_seen <= :old
 AND NOT EXISTS (SELECT 1 FROM blobs b WHERE b.group_id = g.group_id)
-AND NOT EXISTS (SELECT 1 FROM group_devices d WHERE d.group_id = g.group_id AND d.last_seen > :dead) LIMIT :limit
+AND NOT EXISTS (SELECT 1 FROM group_devices d WHERE d.group_id = g.group_id AND d.last_seen > :old)
 """
+OLD_MEMORIES = """
+DELETE FROM remembered_blobs WHERE (group_id, blob_id) IN
+(SELECT group_id, blob_id FROM remembered_blobs WHERE forget_at <= :now ORDER BY forget_at LIMIT :limit)
+"""
+OLD_INVITES = """
+DELETE FROM invites WHERE lookup_key IN
+(SELECT lookup_key FROM invites WHERE expires_at <= :now ORDER BY expires_at LIMIT :limit)
+"""
+TABLES = ("blobs", "remembered_blobs", "invites", "group_devices", "deliveries", "group_cursors")
+
+Key: TypeAlias = tuple[Value, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a sweep has come: the table of `TABLES`, and the last key that was looked at."""
+
+    table: int = 0
+    row: int = 0
+    key: Key = (b"", b"")
+
+
+BEGINNING = Place()
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """One slice. `next_row` is where the next one begins, None at the end of the table."""
+    """One slice. `next`: where the next one begins, None at the end."""
 
-    next_row: int | None
+    next: Place | None
     freed: dict[bytes, tuple[int, int]] = field(default_factory=dict[bytes, tuple[int, int]])
     """By group: blobs and accounted bytes that went."""
+    groups: list[bytes] = field(default_factory=list[bytes])
+    """Those that went."""
 
 
 class Sweeping:
-    """One connection's deleting statements. Not to be used by two threads at a time."""
+    """One connection's sweep. Not to be used by two threads at a time."""
 
-    def __init__(self, connection: Sql, *, default_ttl: int) -> None:
+    def __init__(self, connection: Sql, deleting: Deleting, *, default_ttl: int) -> None:
         self._connection = connection
+        self._deleting = deleting
         self._default_ttl = default_ttl
 
-    def request_delete(self, group_id: bytes, blob_id: bytes, now: int) -> tuple[int, int]:
-        """Delete a complete blob, mark another, pass over an unknown one. Returns the blobs and bytes that went."""
-        self._connection.execute(
-            "UPDATE blobs SET pending_delete = 1 WHERE group_id = ? AND blob_id = ?", (group_id, blob_id)
-        )
-        return self.delete_marked(group_id, now)
+    def sweep(self, place: Place, now: int) -> Swept:
+        """One slice."""
+        times = {"now": now, "old": now - 2 * self._default_ttl, "limit": SLICE_ROWS}
+        match TABLES[place.table]:
+            case "blobs":
+                return self._sweep_blobs(place, now)
+            case "remembered_blobs":
+                return Swept(self._again(place, OLD_MEMORIES, times))
+            case "invites":
+                return Swept(self._again(place, OLD_INVITES, times))
+            case "group_devices":
+                return Swept(self._along(place, "device_id", OLD_DEVICES, times))
+            case "deliveries":
+                return Swept(self._along(place, "blob_id", LOST_DELIVERIES, times))
+            case _:
+                return self._sweep_groups(place, times)
 
-    def delete_marked(self, group_id: bytes, now: int) -> tuple[int, int]:
-        """Delete what was marked in a group and is complete by now. Returns the blobs and bytes that went."""
+    def _sweep_blobs(self, place: Place, now: int) -> Swept:
         rows = self._connection.execute(
-            MARKED,
-            {"group": group_id, "unseen": now - self._default_ttl},
-        ).fetchall()
-        return self._forget(cast("list[tuple[int, int]]", rows), now)
-
-    def marked_groups(self) -> list[bytes]:
-        rows = self._connection.execute("SELECT DISTINCT group_id FROM blobs WHERE pending_delete").fetchall()
-        return [cast("bytes", group_id) for (group_id,) in rows]
-
-    def sweep(self, after_row: int, now: int) -> Swept:
-        """Look at the next rows of the table and delete those that are expired or complete."""
-        last = self._connection.execute(
-            "SELECT max(rowid) FROM (SELECT rowid FROM blobs WHERE rowid > ? ORDER BY rowid LIMIT ?)",
-            (after_row, SLICE_ROWS),
-        ).get
-        if last is None:
-            return Swept(None)
-        rows = self._connection.execute(
-            OVER,
-            {"after": after_row, "last": last, "now": now, "unseen": now - self._default_ttl},
+            OVER, {"after": place.row, "now": now, "unseen": now - self._default_ttl, "limit": SLICE_ROWS}
         ).fetchall()
         freed: dict[bytes, tuple[int, int]] = {}
-        for rowid, size, group_id in cast("list[tuple[int, int, bytes]]", rows):
-            blobs, total = freed.get(group_id, (0, 0))
-            gone, bytes_gone = self._forget([(rowid, size)], now)
-            freed[group_id] = blobs + gone, total + bytes_gone
-        return Swept(cast("int", last), freed)
+        room, looked_at = SLICE_BYTES, 0
+        for rowid, size, group_id, over in cast("list[tuple[int, int, bytes, int]]", rows):
+            if over:
+                room -= size
+                if room < 0 and freed:
+                    break
+                blobs, total = freed.get(group_id, (0, 0))
+                gone, bytes_gone = self._deleting.forget([(rowid, size)], now)
+                freed[group_id] = blobs + gone, total + bytes_gone
+            place = Place(place.table, rowid)
+            looked_at += 1
+        return Swept(place if looked_at < len(rows) or looked_at == SLICE_ROWS else following(place), freed)
 
-    def sweep_rest(self, now: int) -> list[bytes]:
-        """Old memories, old devices, dead groups, old invites. Returns the groups that went; call until it is empty."""
-        old = now - 2 * self._default_ttl
-        self._connection.execute("DELETE FROM remembered_blobs WHERE forget_at <= ?", (now,))
-        self._connection.execute("DELETE FROM invites WHERE expires_at <= ?", (now,))
-        self._connection.execute("DELETE FROM group_devices WHERE last_seen <= ?", (old,))
-        rows = self._connection.execute(DEAD_GROUPS, {"dead": old, "limit": SLICE_ROWS}).fetchall()
+    def _again(self, place: Place, delete: str, times: dict[str, int]) -> Place | None:
+        """An index leads to the rows that go: until there are fewer than a slice."""
+        before = self._connection.total_changes()
+        self._connection.execute(delete, times)
+        full = self._connection.total_changes() - before >= SLICE_ROWS
+        return place if full else following(place)
+
+    def _along(self, place: Place, column: str, delete: str, times: dict[str, int]) -> Place | None:
+        """A key leads along the rows that are looked at."""
+        table = TABLES[place.table]
+        last = self._connection.execute(
+            f"SELECT group_id, {column} FROM {table} WHERE (group_id, {column}) > (?, ?)"  # noqa: S608 - names of ours
+            f" ORDER BY group_id, {column} LIMIT 1 OFFSET {SLICE_ROWS - 1}",
+            place.key,
+        ).fetchone()
+        key = (LAST, LAST) if last is None else cast("Key", last)
+        bounds = {"group": place.key[0], "key": place.key[1], "last_group": key[0], "last_key": key[1]}
+        self._connection.execute(delete, {**times, **bounds})
+        return following(place) if last is None else Place(place.table, key=key)
+
+    def _sweep_groups(self, place: Place, times: dict[str, int]) -> Swept:
+        last = self._connection.execute(
+            "SELECT group_id FROM group_cursors WHERE group_id > ? ORDER BY group_id LIMIT 1 OFFSET ?",
+            (place.key[0], SLICE_ROWS - 1),
+        ).get
+        bounds = {"group": place.key[0], "last_group": LAST if last is None else cast("bytes", last)}
+        rows = self._connection.execute(DEAD_GROUPS, {**times, **bounds}).fetchall()
         dead = [cast("bytes", group_id) for (group_id,) in rows]
         for table in ("remembered_blobs", "group_cursors"):
             self._connection.executemany(
                 f"DELETE FROM {table} WHERE group_id = ?",  # noqa: S608 - two names, both ours
                 [(group_id,) for group_id in dead],
             )
-        return dead
+        return Swept(following(place) if last is None else Place(place.table, key=(last, b"")), groups=dead)
 
     def vacuum_some(self) -> bool:
         """Give some free pages back to the file system. Returns whether more are free. Outside a transaction.
@@ -122,9 +160,7 @@ class Sweeping:
         self._connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
         return bool(self._connection.pragma("freelist_count"))
 
-    def _forget(self, rows: list[tuple[int, int]], now: int) -> tuple[int, int]:
-        rowids = [(rowid,) for rowid, _ in rows]
-        self._connection.executemany(REMEMBER, [(now + self._default_ttl, rowid) for rowid, _ in rows])
-        self._connection.executemany(FORGET_DELIVERIES, rowids)
-        self._connection.executemany("DELETE FROM blobs WHERE rowid = ?", rowids)
-        return len(rows), sum(size + BLOB_OVERHEAD for _, size in rows)
+
+def following(place: Place) -> Place | None:
+    """The beginning of the next table."""
+    return Place(place.table + 1) if place.table + 1 < len(TABLES) else None

@@ -24,8 +24,8 @@ from ferryman.actors.relay.buffer_messages import (
     Remove,
     RevokeInvite,
     Sweep,
-    SweepRest,
 )
+from ferryman.actors.relay.deleting import Deleting
 from ferryman.actors.relay.holdings import Holding, Holdings
 from ferryman.actors.relay.invite_table import InviteTable
 from ferryman.actors.relay.lane import Lane
@@ -66,23 +66,23 @@ class StorageFull(AppError):
 
 
 class Transaction:
-    """Between BEGIN and COMMIT. `marked` are the groups with blobs that somebody asked to delete."""
+    """Between BEGIN and COMMIT."""
 
     def __init__(
         self,
         tables: Tables,
+        deleting: Deleting,
         sweeping: Sweeping,
         invites: InviteTable,
         holdings: Holdings,
-        marked: dict[bytes, None],
         jobs: list[tuple[bytes, Job]],
         now: int,
     ) -> None:
         self._tables = tables
+        self._deleting = deleting
         self._sweeping = sweeping
         self._invites = invites
         self._holdings = holdings
-        self._marked = marked
         self._jobs = jobs
         self._now = now
         self._before: dict[bytes, Holding | None] = {}
@@ -101,8 +101,7 @@ class Transaction:
                 case Acked(device=device):
                     self.see(group_id, device)
                 case Remove(blob_id=blob_id):
-                    self._marked[group_id] = None
-                    self._holdings.went(group_id, *self._sweeping.request_delete(group_id, blob_id, self._now))
+                    self._holdings.went(group_id, *self._deleting.request(group_id, blob_id, self._now))
                 case Delivered(device_id=device_id, blob_ids=blob_ids):
                     self._tables.deliver(group_id, device_id, blob_ids, self._now)
                 case Envelope():
@@ -152,23 +151,21 @@ class Transaction:
         if not holding.stored:
             holding.register(device)
             return
+        before = self._deleting.acked_before(group_id, device.device_id)
         self._tables.register(group_id, device)
-        if group_id in self._marked:
-            self._holdings.went(group_id, *self._sweeping.delete_marked(group_id, self._now))
+        gone = self._deleting.acknowledged(group_id, before, device.acked_cursor, self._now)
+        self._holdings.went(group_id, *gone)
 
     def _answer(self, asked: object) -> object:
         match asked:
             case Open(group_id=group_id):
                 return self._holdings.record(group_id)
-            case Sweep(after_row=after_row):
-                swept = self._sweeping.sweep(after_row, self._now)
+            case Sweep(place=place):
+                swept = self._sweeping.sweep(place, self._now)
                 for group_id, (blobs, total) in swept.freed.items():
                     self._holdings.went(group_id, blobs, total)
+                self._holdings.groups_went(swept.groups)
                 return swept
-            case SweepRest():
-                gone = self._sweeping.sweep_rest(self._now)
-                self._holdings.groups_went(gone)
-                return len(gone)
             case PutInvite():
                 return self._invites.put(asked, self._now)
             case ClaimInvite(lookup_key=lookup_key):

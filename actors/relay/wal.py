@@ -20,6 +20,7 @@ class Wal:
     def __init__(self, connection: Sql) -> None:
         self._connection = connection
         self._pages = 0
+        self.wanted = False  # a checkpoint before one is due
         connection.set_wal_hook(self._note)
 
     def _note(self, _: Any, __: str, pages: int) -> int:
@@ -31,10 +32,11 @@ class Wal:
 
     @property
     def due(self) -> bool:
-        return self._pages >= CHECKPOINT_PAGES
+        return self.wanted or self._pages >= CHECKPOINT_PAGES
 
     def checkpoint(self) -> None:
         """The next commit begins at the start of the log again."""
+        self.wanted = False
         self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         self._pages = 0
 

@@ -24,6 +24,7 @@
 | ferryman/ledger-mask/1        | the mask of one command hash                                    |
 | ferryman/key-store/1          | the associated data of an entry of the key store                |
 | ferryman/key-store-check/1    | the same of what it knows its passphrase by                     |
+| ferryman/api-key/1            | the hash by which a relay knows an API key                      |
 
 ASCII, without NUL, and followed by fields of fixed or prefixed length, so no two uses can produce the same bytes.
 """
@@ -54,6 +55,7 @@ LEDGER_SEAL: Final = b"ferryman/ledger-seal/1"
 LEDGER_MASK: Final = b"ferryman/ledger-mask/1"
 KEY_STORE: Final = b"ferryman/key-store/1"
 KEY_STORE_CHECK: Final = b"ferryman/key-store-check/1"
+API_KEY: Final = b"ferryman/api-key/1"
 
 # A device's seed signs nothing that does not begin with one of these. The group proof is made by the group's key.
 SIGNED_BY_DEVICES: Final = (BLOB_SIGNATURE,)

@@ -50,7 +50,9 @@ RELAY_TOML = """\
 # (messages, bytes, groups and connections a source) are raised far above their defaults here. Do not copy them.
 [server]
 bind = "127.0.0.1:{port}"
-log_file = "{folder}/relay.log"
+
+[log]
+file = "{folder}/relay.log"
 
 [storage]
 database = "{folder}/relay.db"

@@ -8,11 +8,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(folder, host="localhost"):
-    """Writes cert.pem and key.pem for `host`; returns their paths."""
+def self_signed(folder, host="localhost", *, days=None):
+    """Writes cert.pem and key.pem for `host`; returns their paths. days: from today, when it begins and ends."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    begin = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    begin, end = dt.datetime(2020, 1, 1, tzinfo=dt.UTC), dt.datetime(2119, 12, 8, tzinfo=dt.UTC)
+    if days is not None:
+        begin, end = (dt.datetime.now(dt.UTC) + dt.timedelta(days=day) for day in days)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -20,7 +22,7 @@ def self_signed(folder, host="localhost"):
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(begin)
-        .not_valid_after(begin + dt.timedelta(days=36_500))
+        .not_valid_after(end)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )

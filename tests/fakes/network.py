@@ -15,11 +15,13 @@ from __future__ import annotations
 import contextlib
 import operator
 from collections.abc import Iterator
+from pathlib import Path
 
 import trio
 
 PIPE_BYTES = 65_536  # about what a kernel holds for a peer that does not read
 BACKLOG = 64
+LOCAL = -1  # the port of a path
 
 
 class Pipe:
@@ -210,12 +212,11 @@ class MemoryNetwork:
     def peer(self, stream: MemoryStream) -> str:
         return stream.peer
 
-    async def open_local(self, path) -> MemoryStream:
-        return await self.open_stream(str(path), 0)
+    async def open_local(self, path: Path) -> MemoryStream:
+        return await self.open_stream(str(path), LOCAL)
 
-    async def listen_local(self, path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
-        await trio.lowlevel.checkpoint()
-        listener = self._listeners[str(path), 0] = MemoryListener(self, (str(path), 0))
+    async def listen_local(self, path: Path) -> trio.abc.Listener[trio.abc.HalfCloseableStream]:
+        [listener] = await self.listen(str(path), LOCAL)
         return listener
 
     def is_own_user(self, stream: MemoryStream) -> bool:

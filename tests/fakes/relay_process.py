@@ -38,6 +38,7 @@ def write_config(folder: Path, *, port: int = 0, **tables: dict[str, object]) ->
     from tests.fakes.relay_world import GENEROUS
 
     document = {
+        **tables,
         "server": {"bind": f"127.0.0.1:{port}", **tables.get("server", {})},
         "storage": {"database": str(folder / "relay.db"), **tables.get("storage", {})},
         "limits": {**GENEROUS, **tables.get("limits", {})},
@@ -45,10 +46,16 @@ def write_config(folder: Path, *, port: int = 0, **tables: dict[str, object]) ->
     lines: list[str] = []
     for table, values in document.items():
         lines.append(f"[{table}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        lines += [f"{key} = {toml(value)}" for key, value in values.items()]
     path = folder / "relay.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(inner)}" for key, inner in value.items()) + "}"
+    return json.dumps(value)
 
 
 @asynccontextmanager

@@ -22,9 +22,10 @@ from ferryman.actors.ports import Network, Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.supervisors.relay import Relay, open_relay
 from ferryman.supervisors.relay_config import RelayConfig, check_relay_config
+from ferryman.supervisors.relay_log import Log
 from tests.fakes.network import MemoryNetwork
 from tests.fakes.ports import make_fake_ports
-from tests.fakes.wire_client import WireClient, connect_over, device
+from tests.fakes.wire_client import Headers, WireClient, connect_over, device
 
 MEMORY_PATH = "/relay/relay.db"
 GENEROUS = {  # a test that is not about limits must not meet them
@@ -42,9 +43,9 @@ GENEROUS = {  # a test that is not about limits must not meet them
 def relay_config(database: str | Path, **tables: dict[str, Any]) -> RelayConfig:
     """A configuration for tests: generous limits, a free port, and what the test says on top."""
     document: dict[str, Any] = {
+        **tables,
         "server": {"bind": "127.0.0.1:0", **tables.get("server", {})},
         "storage": {"database": str(database), **tables.get("storage", {})},
-        "cleanup": tables.get("cleanup", {}),
         "limits": {**GENEROUS, **tables.get("limits", {})},
     }
     return check_relay_config(document, "test")
@@ -66,10 +67,13 @@ class RelayWorld:
         return await (network or self.ports.network).open_stream(*self.relay.address)
 
     @asynccontextmanager
-    async def client(self, name: str, *, network: Network | None = None) -> AsyncIterator[WireClient]:
+    async def client(
+        self, name: str, *, network: Network | None = None, headers: Headers = ()
+    ) -> AsyncIterator[WireClient]:
         self._connected += 1
         ephemeral = sha256(f"ephemeral {name} {self._connected}".encode()).digest()
-        async with connect_over(await self.stream(network), device(name), ephemeral) as client:
+        stream = await self.stream(network)
+        async with connect_over(stream, device(name), ephemeral, headers=headers) as client:
             yield client
 
     def group_path(self, group_id: bytes) -> str:
@@ -87,9 +91,11 @@ async def real_relay(folder: Path, **tables: dict[str, Any]) -> AsyncIterator[Re
 
 
 @asynccontextmanager
-async def memory_relay(ports: Ports | None = None, **tables: dict[str, Any]) -> AsyncIterator[RelayWorld]:
+async def memory_relay(
+    ports: Ports | None = None, *, log_to: Log | None = None, **tables: dict[str, Any]
+) -> AsyncIterator[RelayWorld]:
     config = relay_config(MEMORY_PATH, **tables)
-    async with running_relay(config, ports or make_fake_ports(1), wal_bytes=0) as world:
+    async with running_relay(config, ports or make_fake_ports(1), wal_bytes=0, log=log_to) as world:
         yield world
 
 

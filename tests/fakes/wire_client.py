@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -29,6 +29,7 @@ from ferryman.protocol.relay.messages import VERSION, Ack, Hello, Message, Pull,
 M = TypeVar("M")
 MAX_MESSAGE = 64 * 1024 * 1024
 PATIENCE_SECONDS = 20.0
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 def device(name: str) -> DeviceKeys:
@@ -138,21 +139,28 @@ async def shake_hands(websocket: WebSocketConnection, keys: DeviceKeys, ephemera
 
 
 @asynccontextmanager
-async def connect(port: int, keys: DeviceKeys, *, path: str = "/") -> AsyncIterator[WireClient]:
+async def connect(port: int, keys: DeviceKeys, *, path: str = "/", headers: Headers = ()) -> AsyncIterator[WireClient]:
     """A client with the handshake done, over TCP on loopback."""
     stream = await trio.open_tcp_stream("127.0.0.1", port)
-    async with connect_over(stream, keys, os.urandom(32), path=path) as client:
+    async with connect_over(stream, keys, os.urandom(32), path=path, headers=headers) as client:
         yield client
 
 
 @asynccontextmanager
 async def connect_over(
-    stream: trio.abc.HalfCloseableStream, keys: DeviceKeys, ephemeral: bytes, *, path: str = "/"
+    stream: trio.abc.HalfCloseableStream,
+    keys: DeviceKeys,
+    ephemeral: bytes,
+    *,
+    path: str = "/",
+    headers: Headers = (),
 ) -> AsyncIterator[WireClient]:
     """A client over a stream that is open already. Whatever ends it, the stream is closed."""
     try:
         async with trio.open_nursery() as nursery:
-            websocket = await wrap_client_stream(nursery, stream, "relay", path, max_message_size=MAX_MESSAGE)
+            websocket = await wrap_client_stream(
+                nursery, stream, "relay", path, max_message_size=MAX_MESSAGE, extra_headers=list(headers)
+            )
             try:
                 yield WireClient(websocket, await shake_hands(websocket, keys, ephemeral), keys)
             finally:

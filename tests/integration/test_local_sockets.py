@@ -81,8 +81,9 @@ async def test_a_stale_socket_is_replaced_and_an_absent_one_is_told(network, tmp
 async def test_a_draft_that_a_killed_process_left_is_replaced(network, tmp_path):
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / ".control.sock.draft"))
-    await talk(network, tmp_path / "control.sock")
-    assert [one.name for one in tmp_path.iterdir()] == ["control.sock"]
+    async with await listen(network, tmp_path / "control.sock"):
+        assert [one.name for one in tmp_path.iterdir()] == ["control.sock"]
+    assert list(tmp_path.iterdir()) == [], "it goes with its listener"
 
 
 async def test_what_cannot_be_a_socket_is_an_error_that_leaves_nothing(network, tmp_path):

@@ -1,10 +1,16 @@
 """relay.toml: the defaults of the source, and one line for whatever is wrong."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from ferryman.protocol.errors import BadInput
-from ferryman.supervisors.relay_config import RelayConfig, check_relay_config, load_relay_config, split_address
+from ferryman.supervisors.relay_config import RelayConfig, check_relay_config, load_relay_config
+from ferryman.supervisors.relay_tables import split_address
+from tests.tools.relay_reference import reference
 
+ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = {
     "server": {"bind": "127.0.0.1:8080", "max_connections": 1000, "allow_plaintext": False, "shutdown_grace": 10},
     "storage": {
@@ -74,6 +80,10 @@ WRONG = {
     ),
     "plaintext for everybody": ({"server": {"bind": "0.0.0.0:8080"}}, "allow_plaintext"),
     "a table that is none": ({"server": 5}, "server: "),
+    "keys required and none made": (
+        {"server": {"require_key": True}},
+        "server.require_key = true without access.keys keeps everybody out",
+    ),
 }
 
 
@@ -120,3 +130,76 @@ def test_plaintext_elsewhere_is_a_choice():
 @pytest.mark.parametrize(("bind", "address"), [("a:1", ("a", 1)), ("[fe80::1]:443", ("fe80::1", 443))])
 def test_an_address_is_split(bind, address):
     assert split_address(bind) == address
+
+
+ENVIRONMENT = {
+    "a word": ({"FERRYMAN_RELAY_SERVER_BIND": "[::1]:5"}, "server", "bind", "[::1]:5"),
+    "a number": ({"FERRYMAN_RELAY_LIMITS_MAX_INVITES": "7"}, "limits", "max_invites", 7),
+    "a truth": ({"FERRYMAN_RELAY_CLEANUP_VACUUM_ON_CLEANUP": "false"}, "cleanup", "vacuum_on_cleanup", False),
+    "a list": (
+        {"FERRYMAN_RELAY_SERVER_METRICS_ALLOW": "10.0.0.0/8, ::1"},
+        "server",
+        "metrics_allow",
+        ("10.0.0.0/8", "::1"),
+    ),
+    "no list": ({"FERRYMAN_RELAY_SERVER_METRICS_ALLOW": ""}, "server", "metrics_allow", ()),
+    "a choice": ({"FERRYMAN_RELAY_LOG_LEVEL": "debug"}, "log", "level", "debug"),
+    "a platform's port": ({"PORT": "99"}, "server", "bind", "127.0.0.1:99"),
+    "a bind over a platform's port": (
+        {"PORT": "99", "FERRYMAN_RELAY_SERVER_BIND": "localhost:5"},
+        "server",
+        "bind",
+        "localhost:5",
+    ),
+}
+
+
+@pytest.mark.req("S4-179")
+@pytest.mark.parametrize(("environment", "table", "key", "value"), ENVIRONMENT.values(), ids=ENVIRONMENT)
+def test_the_environment_is_over_the_file(tmp_path, environment, table, key, value):
+    path = tmp_path / "relay.toml"
+    path.write_text('[server]\nbind = "127.0.0.1:1"\n[limits]\nmax_invites = 3\n')
+    config = load_relay_config(path, environment=environment)
+    assert getattr(getattr(config, table), key) == value
+
+
+def test_the_platforms_port_keeps_the_address_of_the_file(tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text('[server]\nbind = "0.0.0.0:1"\nallow_plaintext = true\n')
+    assert load_relay_config(path, environment={"PORT": "99"}).server.bind == "0.0.0.0:99"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"FERRYMAN_RELAY_SERVER_BNID": "x"}, "environment: FERRYMAN_RELAY_SERVER_BNID: there is no key server.bnid"),
+        ({"FERRYMAN_RELAY_LIMITS_MAX_INVITES": "many"}, "environment: limits.max_invites: "),
+        ({"FERRYMAN_RELAY_CLEANUP_VACUUM_ON_CLEANUP": "yes"}, "environment: cleanup.vacuum_on_cleanup: "),
+        ({"FERRYMAN_RELAY_ACCESS_KEYS": "x"}, "environment: FERRYMAN_RELAY_ACCESS_KEYS: access.keys is a table"),
+        ({"PORT": "http"}, "environment: server.bind: "),
+    ],
+)
+def test_a_wrong_variable_is_one_line_with_its_name_or_key(environment, said):
+    with pytest.raises(BadInput) as refused:
+        load_relay_config(None, environment=environment)
+    assert refused.value.message.startswith(said)
+
+
+def test_a_mistake_in_the_file_is_looked_for_there_whatever_else_is_said(tmp_path):
+    path = tmp_path / "relay.toml"
+    path.write_text("[limits]\nmax_invites = 0\n")
+    with pytest.raises(BadInput, match=r"relay\.toml: limits\.max_invites"):
+        load_relay_config(path, environment={"PORT": "5"}, over={"server": {"bind": "127.0.0.1:0"}})
+
+
+def test_a_key_in_place_of_its_hash_is_not_shown():
+    with pytest.raises(BadInput) as refused:
+        check_relay_config({"access": {"keys": {"anna": "fr_the_key_itself"}}}, "relay.toml")
+    assert refused.value.message == (
+        "relay.toml: access.keys.anna: wants the hash that `ferryman relay key` prints, 64 hexadecimal digits"
+    )
+
+
+def test_the_example_has_every_key_with_its_default_and_what_it_settles():
+    assert (ROOT / "examples" / "relay.toml").read_text() == reference()
+    assert check_relay_config(tomllib.loads(reference()), "example") == RelayConfig()

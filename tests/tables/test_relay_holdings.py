@@ -20,7 +20,7 @@ ANNA, BERT = (Device(bytes([letter]) * 32, "name", 0, 0, 0, proven=True) for let
 @pytest.fixture
 def holdings():
     connection = open_database(MemoryDisk(), Path("/relay.db"), synchronous="full")
-    yield Holdings(Tables(connection, default_ttl=3600), FakeEntropy(1), GroupLimits())
+    yield Holdings(Tables(connection, default_ttl=3600), FakeEntropy(1), GroupLimits)
     connection.close()
 
 

@@ -16,7 +16,7 @@ from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.messages import Ack, Pull, Push
-from ferryman.supervisors.relay_config import networks
+from ferryman.supervisors.relay_tables import networks
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.ports import FakeClock, FakeEntropy

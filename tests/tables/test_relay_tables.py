@@ -6,9 +6,10 @@ import apsw
 import pytest
 
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.relay.deleting import Deleting
 from ferryman.actors.relay.records import Push, Refused, Repeated, Stored
 from ferryman.actors.relay.schema import SCHEMA, open_database
-from ferryman.actors.relay.sweeping import Sweeping
+from ferryman.actors.relay.sweeping import BEGINNING, Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.protocol.relay.group import Device
 from tests.fakes.wire_client import blob_id
@@ -23,7 +24,8 @@ class Shelf:
         self.connection = apsw.Connection(str(path))
         self.connection.execute(SCHEMA)
         self.tables = Tables(self.connection, default_ttl=TTL)
-        self.sweeping = Sweeping(self.connection, default_ttl=TTL)
+        self.deleting = Deleting(self.connection, default_ttl=TTL)
+        self.sweeping = Sweeping(self.connection, self.deleting, default_ttl=TTL)
 
     def push(self, number, payload=b"sealed", *, group=GROUP, sender=ANNA, ttl=0, now=NOW):
         push = Push(None, blob_id(number), sender, payload, ttl, 0.0)
@@ -118,7 +120,7 @@ def test_a_blob_is_complete_when_the_others_have_it(shelf, devices, stay):
         shelf.push(number, ttl=TTL)
     for device, acked, ago in devices:
         shelf.seen(device, acked, now=NOW - ago)
-    shelf.sweeping.sweep(0, NOW)
+    shelf.sweeping.sweep(BEGINNING, NOW)
     assert shelf.cursors() == stay
 
 

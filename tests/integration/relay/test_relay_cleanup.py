@@ -9,7 +9,7 @@ import trio
 from ferryman.protocol.relay.messages import Push, PushAck
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.ports import make_fake_ports
-from tests.fakes.relay_world import MEMORY_PATH, memory_relay
+from tests.fakes.relay_world import MEMORY_PATH, memory_relay, real_relay
 from tests.fakes.wire_client import blob_id
 
 GROUP = b"a group that is one of bare IDs."
@@ -212,3 +212,25 @@ def test_the_tables_of_the_source_are_there_as_decided(tables):
         "EXPLAIN QUERY PLAN SELECT payload FROM blobs WHERE group_id = x'01' AND cursor > 5 ORDER BY cursor"
     ).fetchall()
     assert "idx_blobs_group_cursor" in plan[0][3]
+
+
+@pytest.mark.req("S4-124")
+async def test_the_file_shrinks_while_the_relay_runs(tmp_path):
+    """On a real file: giving pages back ends in the log, and only moving them from there cuts the file."""
+    cleanup = {"interval": 3}
+    async with real_relay(tmp_path, cleanup=cleanup) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        for number in range(60):
+            await anna.push(number, bytes(100_000), ttl=2)
+        assert await size_after(tmp_path / "relay.db", lambda size: size > 4_000_000) > 4_000_000
+        assert await size_after(tmp_path / "relay.db", lambda size: size < 200_000) < 200_000
+        assert (await anna.push(100)).cursor == 61
+
+
+async def size_after(path, reached):
+    """The file's size when it is as wished, or after ten seconds."""
+    for _ in range(100):
+        if reached(path.stat().st_size):
+            break
+        await trio.sleep(0.1)
+    return path.stat().st_size

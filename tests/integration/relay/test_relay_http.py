@@ -77,7 +77,7 @@ def read_metrics(text):
     for line in text.splitlines():
         if line.startswith("# TYPE "):
             assert line.split()[3] in ("counter", "gauge", "histogram")
-        else:
+        elif not line.startswith("# HELP "):
             name, _, value = line.rpartition(" ")
             values[name] = float(value)
     return values

@@ -15,6 +15,7 @@ from tests.fakes.wire_client import blob_id, connect, device
 
 GROUPS = (b"the first of two groups pushed to", b"the second group that is pushed to")
 GROUP = GROUPS[0][:32]
+EVENTS = ["listening", "connected", "shutting down", "disconnected", "stopped"]
 
 
 @pytest.mark.req("S4-115", "S4-117")
@@ -103,6 +104,35 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path):
         half.close()
 
 
+@pytest.mark.timeout(90)
+async def test_a_hundred_clients_that_read_nothing_cannot_make_the_end_longer_than_its_grace(tmp_path):
+    """Each has more on its way than kernels hold, so that the relay waits in the middle of a write to it."""
+    roomy = {"storage": {"max_group_storage": 2**30}, "limits": {"max_devices_per_group": 200}}
+    config = write_config(tmp_path, server={"shutdown_grace": 4}, **roomy)
+    async with relay_process(config) as relay, trio.open_nursery() as nursery:
+        deaf = []
+
+        async def sit(number, task_status):
+            async with connect(relay.port, device(f"deaf {number}")) as client:
+                await client.hello(GROUP, inline=65_536)
+                deaf.append(client)
+                task_status.started()
+                await trio.sleep_forever()
+
+        for number in range(100):
+            await nursery.start(lambda task_status, number=number: sit(number, task_status))
+        async with connect(relay.port, device("anna")) as anna:
+            await anna.hello(GROUP)
+            for number in range(60):
+                await anna.push(number, bytes(60_000))
+            for client in deaf[:50]:  # half of them send, too, and do not hear the answer
+                await client.send(Push(blob_id(1), b"other bytes", 0))
+            started = trio.current_time()
+            assert await relay.stop() == 0
+            assert trio.current_time() - started < 4
+        nursery.cancel_scope.cancel()
+
+
 async def test_the_end_of_standard_input_is_the_end_of_the_relay(tmp_path):
     async with relay_process(write_config(tmp_path), "--stop-with-stdin") as relay:
         await relay.process.stdin.aclose()
@@ -120,13 +150,13 @@ async def test_the_first_line_says_where_it_listens_and_which_key_it_has(tmp_pat
 
 
 async def test_no_payload_and_no_id_of_a_group_or_device_is_in_the_log(tmp_path):
-    config = write_config(tmp_path, server={"log_file": str(tmp_path / "relay.log"), "log_level": "debug"})
+    config = write_config(tmp_path, log={"file": str(tmp_path / "relay.log"), "level": "debug"})
     async with relay_process(config) as relay, connect(relay.port, device("anna")) as anna:
         await anna.hello(GROUP)
         await anna.push(1, b"the payload of a push")
         await relay.stop()
     log = (tmp_path / "relay.log").read_text()
-    assert [json.loads(line)["event"] for line in log.splitlines()] == ["listening", "shutting down", "stopped"]
+    assert [json.loads(line)["event"] for line in log.splitlines()] == EVENTS
     for secret in ("payload of", GROUP.hex(), GROUP.decode(), anna.device.device_id.hex()):
         assert secret not in log
 
