@@ -222,7 +222,7 @@ def pin_port(config: Path, port: int) -> None:
 
 def relay_files(folder: Path) -> list[Path]:
     """Whatever the relay writes: database, WAL, log, standard error."""
-    return sorted(path for path in folder.glob("relay*") if path.suffix != ".toml")
+    return sorted(path for path in folder.glob("relay*") if path.is_file() and path.suffix != ".toml")
 
 
 def keep_copies(folder: Path) -> None:
