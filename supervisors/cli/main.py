@@ -33,7 +33,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells count
 TRIED = frozenset(
     {
-        "ACTOR_CRASHED", "ACTOR_STOPPED", "BUSY", "HOLDER_ENDED", "INTERNAL", "INVITE_REFUSED", "OFFLINE",
+        "ACTOR_CRASHED", "ACTOR_STOPPED", "BUG", "BUSY", "HOLDER_ENDED", "INVITE_REFUSED", "OFFLINE",
         "OUTBOX_FULL", "RELAY_REFUSED", "REMOTE_PROTOCOL_ERROR", "STORAGE_FULL",
     }
 )  # fmt: skip
@@ -111,7 +111,7 @@ def leave(error: BaseException, *, as_json: bool) -> int:
             return complain(BadInput(f"{where}{leaf.strerror}"), as_json=as_json)
     bugs = [leaf for leaf in leaves if not isinstance(leaf, AppError)]
     if bugs:
-        return complain(AppError(f"this is a bug: {', '.join(map(place_of, bugs))}"), as_json=as_json)
+        return complain(AppError(f"this is a bug: {', '.join(map(place_of, bugs))}", code="BUG"), as_json=as_json)
     return complain(next(leaf for leaf in leaves if isinstance(leaf, AppError)), as_json=as_json)
 
 

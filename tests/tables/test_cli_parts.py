@@ -154,6 +154,7 @@ def test_columns_stand_below_each_other():
         (AppError("no", code="OFFLINE"), 1),
         (AppError("no", code="HOLDER_ENDED"), 1),
         (AppError("no", code="KEYCHAIN_LOCKED"), 2),
+        (AppError("what a part of another process said"), 2),
         (FileNotFoundError(2, "No such file or directory", "x"), 2),
         (ValueError("a secret"), 1),
         (KeyboardInterrupt(), 130),
