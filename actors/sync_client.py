@@ -50,7 +50,7 @@ from ferryman.protocol.sync.outbox import Acknowledge, Reject, Totals
 from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
 
 LEAVE_SECONDS = 0.5  # S4 §10.6: nobody waits longer for a goodbye
-OPEN_BLOBS = 32  # opened between two checkpoints: with signatures some two milliseconds
+OPEN_BLOBS = 64  # opened between two checkpoints: with signatures some four milliseconds
 HAND_BLOBS = 256  # given to the host at once: as many as one record takes
 
 
