@@ -15,13 +15,12 @@ from ferryman.protocol.sync.inbox import (
     CHECKPOINT_SECONDS,
     ConfirmCheckpoint,
     Inbox,
-    Link,
     MakeCheckpoint,
     Take,
     heads,
-    strands,
 )
 from ferryman.protocol.sync.opening import open_entry
+from ferryman.protocol.sync.strands import Link, strands
 from tests.fakes.sync_values import THEIRS, Sender, group_keys, hash_of, number
 
 GROUP = group_keys().group_id
