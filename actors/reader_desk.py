@@ -20,8 +20,8 @@ from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.messages import BlobEntry, PullResponse
 from ferryman.protocol.sync.events import SyncEvent
-from ferryman.protocol.sync.inbox import Strand, seen
 from ferryman.protocol.sync.opening import Chains, Given, PassedOver, Tally, open_entry
+from ferryman.protocol.sync.strands import Link, Strand, seen
 
 OPEN_SLICE_BYTES = 262_144  # opened between two checkpoints of a large answer: about a millisecond
 
@@ -45,6 +45,15 @@ class Opener(Protocol):
 class Ticket:
     envelope: Envelope[Any]
     asked: PullBlobs
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Of blobs that were opened: the cursors of those with nothing for the host, their links, and what is told."""
+
+    passed: tuple[int, ...]
+    links: list[Link]
+    told: list[SyncEvent]
 
 
 class ReaderDesk:
@@ -93,6 +102,20 @@ class ReaderDesk:
         envelope, self._envelope = self._envelope, None
         if envelope is not None:
             envelope.reply(tuple([self._opened[entry.cursor] for entry in entries]))
+
+    def open_slice(self, entries: tuple[BlobEntry, ...], run: int, now: float) -> Slice:
+        """Open all of them; those for the host wait until they are handed."""
+        passed: list[int] = []
+        links: list[Link] = []
+        heard: list[SyncEvent] = []
+        for entry in entries:
+            outcome, told = self.open(entry, run, now)
+            heard += told
+            if isinstance(outcome, PassedOver):
+                passed.append(entry.cursor)
+                if outcome.link is not None:
+                    links.append(outcome.link)
+        return Slice(tuple(passed), links, heard)
 
     def open(self, entry: BlobEntry, run: int, now: float) -> tuple[Given | PassedOver, tuple[SyncEvent, ...]]:
         """What is in this blob for the host, and what it hears."""

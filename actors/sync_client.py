@@ -38,19 +38,18 @@ from ferryman.actors.sync_messages import (
 )
 from ferryman.actors.timers import Timers
 from ferryman.protocol.machine import Refused
-from ferryman.protocol.relay.messages import PullResponse
 from ferryman.protocol.sync import backoff, client, effects, happenings
 from ferryman.protocol.sync.errors import Offline
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Disconnected, Error, StatusChanged
 from ferryman.protocol.sync.group import Pin
-from ferryman.protocol.sync.inbox import START, Advance, InboxState, Link, Restart, Take, strands
+from ferryman.protocol.sync.inbox import START, Advance, InboxState, Restart, Take
 from ferryman.protocol.sync.intake import resume
-from ferryman.protocol.sync.opening import PassedOver
 from ferryman.protocol.sync.outbox import Acknowledge, Reject, Totals
 from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
+from ferryman.protocol.sync.strands import Link, strands
 
 LEAVE_SECONDS = 0.5  # S4 §10.6: nobody waits longer for a goodbye
-OPEN_BLOBS = 32  # opened between two checkpoints: with signatures some two milliseconds
+OPEN_BLOBS = 64  # opened between two checkpoints: with signatures some four milliseconds
 HAND_BLOBS = 256  # given to the host at once: as many as one record takes
 
 
@@ -207,7 +206,7 @@ class SyncClient:
                 if self._line.unpinned_key is not None:
                     self._pins.record(self._new_id(), Pin(world.group_id, self._line.unpinned_key), lambda _: None)
             case effects.AnswerPull(ticket, response):
-                self._answer_pull(ticket, response)
+                self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.run)
             case effects.FailPull(ticket, reason):
                 self._desk.fail(ticket, Offline(reason, retryable=True))
             case _:
@@ -234,27 +233,19 @@ class SyncClient:
 
     async def _open_blobs(self) -> None:
         """Open what came, a slice at a time, so that a large page holds up nobody."""
-        hub = self._world.hub
         while True:
             entries = slice_of(self._session.intake.to_open(OPEN_BLOBS))
             if not entries:
                 await self._sealed.wait()
                 self._sealed = trio.Event()
                 continue
-            now, run = trio.current_time(), self._session.run
-            passed: list[int] = []
-            links: list[Link] = []
-            for entry in entries:
-                outcome, told = self._desk.open(entry, run, now)
-                for event in told:
-                    hub.publish(event)
-                if isinstance(outcome, PassedOver):
-                    passed.append(entry.cursor)
-                    if outcome.link is not None:  # its place is seen after a restart too
-                        links.append(outcome.link)
-            self.feed(happenings.BlobsOpened(entries[-1].cursor, tuple(passed)))
-            if links:
-                self._record_taken(self._new_id(), tuple(passed), links, run, lambda: None, data=False)
+            run = self._session.run
+            opened = self._desk.open_slice(entries, run, trio.current_time())
+            for event in opened.told:
+                self._world.hub.publish(event)
+            self.feed(happenings.BlobsOpened(entries[-1].cursor, opened.passed))
+            if opened.links:  # their places are seen after a restart too
+                self._record_taken(self._new_id(), opened.passed, opened.links, run, lambda: None, data=False)
             await trio.lowlevel.checkpoint()
 
     def _take(self, envelope: Envelope[ClientMessage], command_id: bytes, blobs: list[Handed]) -> None:
@@ -289,9 +280,6 @@ class SyncClient:
             then()
 
         self._taken.record(command_id, command, done)
-
-    def _answer_pull(self, ticket: int, response: PullResponse) -> None:
-        self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.run)
 
     def _recorded(self, answer: int | Refused, run: int) -> None:
         """What was recorded of cursors that the relay has given up since is no news."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from ferryman.actors.core.messages import Ask
-from ferryman.protocol.sync.inbox import Link
+from ferryman.protocol.sync.strands import Link
 
 
 class Handed(NamedTuple):

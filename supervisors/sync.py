@@ -33,8 +33,9 @@ from ferryman.protocol.sync import outbox as out
 from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
 from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
-from ferryman.protocol.sync.inbox import Take, strands
+from ferryman.protocol.sync.inbox import Take
 from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
+from ferryman.protocol.sync.strands import strands
 from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult, show
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invites import InviteDesk

@@ -18,25 +18,22 @@ itself, or tell late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
-from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
-from ferryman.protocol.sync.chain import ChainView, receive_row
+from ferryman.protocol.sync.chain import ChainView
 from ferryman.protocol.sync.control import Head
+from ferryman.protocol.sync.strands import ChainKey, Link, Strand, seen, strands
 
 MAX_ABOVE = 10_000
 """Cursors taken behind a hole. The lowest are forgotten beyond that: those blobs would be given again, not lost."""
 
-HASH_BYTES = 16
 CHECKPOINT_BLOBS = 256
 CHECKPOINT_SECONDS = 24 * 3600
 MAX_HEADS = 256  # some 20 KB; a group has 64 devices, and a device another chain for each store it lost
-
-ChainKey: TypeAlias = tuple[bytes, bytes]  # (sender, chain_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,54 +61,6 @@ class InboxState:
 
 
 START = Position()
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """Where a taken blob stands in its sender's chain."""
-
-    sender: bytes
-    chain: Chain
-    sealed_hash: bytes  # 16 bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Strand:
-    """Blobs that follow each other in one chain. hashes: of each, 16 bytes, one after the other."""
-
-    sender: bytes
-    first: Chain
-    hashes: bytes
-
-    @property
-    def row(self) -> list[bytes]:
-        return [self.hashes[at : at + HASH_BYTES] for at in range(0, len(self.hashes), HASH_BYTES)]
-
-
-def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
-    """The same places, with what follows from the one before left out."""
-    found: list[Strand] = []
-    hashes: list[bytes] = []
-    first: Link | None = None
-    last: Link | None = None
-    for link in links:
-        if first is not None and last is not None:
-            here, there = link.chain, last.chain
-            if (
-                here.seq == there.seq + 1
-                and here.prev == last.sealed_hash
-                and here.chain_id == there.chain_id
-                and link.sender == last.sender
-            ):
-                hashes.append(link.sealed_hash)
-                last = link
-                continue
-            found.append(Strand(first.sender, first.chain, b"".join(hashes)))
-        first = last = link
-        hashes = [link.sealed_hash]
-    if first is not None:
-        found.append(Strand(first.sender, first.chain, b"".join(hashes)))
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,12 +266,3 @@ def insert(above: tuple[int, ...], cursors: tuple[int, ...]) -> tuple[int, ...]:
 
 def settle(position: Position, through: int, above: tuple[int, ...]) -> Position:
     return replace(position, through=through, above=tuple(cursor for cursor in above if cursor > through))
-
-
-def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapping[ChainKey, ChainView]:
-    """The chains with these places seen."""
-    after = dict(chains)
-    for strand in places:
-        key = (strand.sender, strand.first.chain_id)
-        after[key] = receive_row(after.get(key), strand.first, strand.row)
-    return after

@@ -26,9 +26,11 @@ from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.messages import BlobEntry
 from ferryman.protocol.sync import chain, events
 from ferryman.protocol.sync.control import Checkpoint, decode_control
-from ferryman.protocol.sync.inbox import ChainKey, Link
+from ferryman.protocol.sync.strands import ChainKey, Link
 
 TALLY_SECONDS = 60.0  # one event a sender and minute: a flood of bad blobs must not become a flood of events
+TALLY_SENDERS = 64  # as many as a group has devices; a relay can make up more, and those are counted together
+OTHERS = bytes(32)
 
 
 class Given(NamedTuple):
@@ -119,6 +121,8 @@ class Tally:
     counts: Mapping[bytes, tuple[int, float]] = field(default_factory=dict[bytes, tuple[int, float]])
 
     def count(self, sender: bytes, now: float) -> tuple[Tally, tuple[events.SyncEvent, ...]]:
+        if sender not in self.counts and len(self.counts) >= TALLY_SENDERS:
+            sender = OTHERS
         waiting, due = self.counts.get(sender, (0, now))
         counts = {**self.counts, sender: (waiting + 1, due)}
         return Tally(counts).flush(now)

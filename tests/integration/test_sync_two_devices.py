@@ -153,6 +153,19 @@ async def test_asking_for_the_next_blob_takes_the_one_before(autojump_clock, wor
         assert b.sync.last_cursor() == cursors[1]
 
 
+async def test_each_blob_of_a_slow_host_is_recorded_while_it_works_on_the_next(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        cursors = [(await a.sync.push(b"%d" % number)).cursor for number in range(4)]
+        recorded = []
+        stream = b.sync.blobs()
+        for _ in cursors:
+            await anext(stream)
+            await trio.sleep(5)
+            recorded.append(b.sync.last_cursor())
+        assert recorded == [cursors[0] - 1, *cursors[:-1]]
+
+
 async def test_the_relay_drops_a_blob_only_when_the_others_have_taken_it(autojump_clock, world):
     async with world.relay(cleanup={"interval": 5}) as relay, world.device("a") as a, world.device("b") as b:
         await join(a, b)

@@ -15,13 +15,12 @@ from ferryman.protocol.sync.inbox import (
     CHECKPOINT_SECONDS,
     ConfirmCheckpoint,
     Inbox,
-    Link,
     MakeCheckpoint,
     Take,
     heads,
-    strands,
 )
 from ferryman.protocol.sync.opening import open_entry
+from ferryman.protocol.sync.strands import Link, strands
 from tests.fakes.sync_values import THEIRS, Sender, group_keys, hash_of, number
 
 GROUP = group_keys().group_id
@@ -192,7 +191,7 @@ def test_strands_hold_what_follows_and_begin_anew_where_it_does_not():
     def link(seq, prev, mine, sender=b"s" * 32):
         return Link(sender, Chain(b"chain-00", seq, number(prev)), number(mine))
 
-    rows = strands([link(1, 0, 1), link(2, 1, 2), link(4, 3, 4), link(5, 99, 5), link(6, 5, 6, b"t" * 32)])
+    rows = strands([link(1, 0, 1), link(2, 1, 2), link(4, 2, 4), link(5, 99, 5), link(6, 5, 6, b"t" * 32)])
     assert [(row.sender[:1], row.first.seq, len(row.row)) for row in rows] == [
         (b"s", 1, 2), (b"s", 4, 1), (b"s", 5, 1), (b"t", 6, 1),
     ]  # fmt: skip

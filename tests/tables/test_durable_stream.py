@@ -11,8 +11,9 @@ from ferryman.actors.ledger_open import open_ledger
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.sync.group import Group, JoinGroup, SetEnabled
-from ferryman.protocol.sync.inbox import Inbox, Link, Take, strands
+from ferryman.protocol.sync.inbox import Inbox, Take
 from ferryman.protocol.sync.outbox import TABLE, Outbox
+from ferryman.protocol.sync.strands import Link, strands
 from ferryman.supervisors.spec import ChildSpec
 from tests.fakes.ledger_tree import LedgerTree
 from tests.fakes.ledger_world import PATH

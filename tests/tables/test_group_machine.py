@@ -14,6 +14,7 @@ from ferryman.protocol.sync.group import (
     KeepClient,
     Pin,
     SetEnabled,
+    Trust,
 )
 
 machine = Group()
@@ -47,6 +48,7 @@ def carry(*commands):
         pytest.param([join(key=KEY), join(key=b"n" * 32)], True, URL, b"n" * 32, id="a new invite brings a new key"),
         pytest.param([join(key=KEY), join()], True, URL, KEY, id="an invite without a key keeps the pin"),
         pytest.param([join(key=KEY), join(url="ws://two")], True, "ws://two", None, id="another relay is pinned anew"),
+        pytest.param([join(key=KEY), Trust(b"n" * 32)], True, URL, b"n" * 32, id="a person trusts another key"),
         pytest.param([join(), SetEnabled(False)], False, URL, None, id="disable"),
         pytest.param([join(), SetEnabled(False), SetEnabled(True)], True, URL, None, id="and enable"),
         pytest.param([join(), SetEnabled(False), join()], True, URL, None, id="joining again enables"),
@@ -107,3 +109,17 @@ def test_another_relay_is_another_effect_of_the_same_debt():
 
 def test_the_secret_shows_in_no_text():
     assert "ssss" not in repr(carry(join()))
+
+
+def test_nobody_trusts_the_relay_of_a_group_that_is_not_there():
+    assert isinstance(machine.decide(GroupState(), Trust(KEY)), Refused)
+
+
+def test_a_key_that_is_trusted_already_is_not_recorded_again():
+    assert machine.decide(carry(join(key=KEY)), Trust(KEY)) == Decision()
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_a_bare_group_is_known_to_be_one(bare):
+    command = JoinGroup(GROUP, Secret(b"s" * 32), URL, b"c" * 32, None, bare)
+    assert carry(command).member.bare is bare

@@ -6,7 +6,8 @@ from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import decode, encode
 from ferryman.protocol.sync import inbox
 from ferryman.protocol.sync.chain import Replayed, receive
-from ferryman.protocol.sync.inbox import START, Advance, Inbox, InboxState, Link, Restart, Take, strands
+from ferryman.protocol.sync.inbox import START, Advance, Inbox, InboxState, Restart, Take
+from ferryman.protocol.sync.strands import Link, strands
 
 machine = Inbox()
 GROUP = b"g" * 32

@@ -85,3 +85,12 @@ def test_unreadable_blobs_are_one_event_a_sender_and_minute():
     tally, told = tally.flush(60.0)
     assert told == (events.UndecryptableBlobs(b"a", 2),)
     assert tally.flush(1000.0) == (Tally(), ())
+
+
+def test_senders_that_a_relay_makes_up_are_counted_together():
+    tally, heard = Tally(), []
+    for sender in range(1, 1_001):
+        tally, told = tally.count(sender.to_bytes(32, "big"), 0.0)
+        heard += told
+    _, told = tally.flush(61.0)
+    assert (len(heard), told) == (65, (events.UndecryptableBlobs(bytes(32), 935),))

@@ -9,10 +9,11 @@ from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.relay.messages import PullResponse, Welcome
 from ferryman.protocol.sync import client
 from ferryman.protocol.sync.happenings import Begin, Lost, Received, Recorded, Secured, Upgraded
-from ferryman.protocol.sync.inbox import START, Inbox, Restart, Take, strands
+from ferryman.protocol.sync.inbox import START, Inbox, Restart, Take
 from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.opening import Given
 from ferryman.protocol.sync.session import Session
+from ferryman.protocol.sync.strands import strands
 from tests.fakes.sync_values import OURS, Sender, group_keys
 
 GROUP = group_keys().group_id
