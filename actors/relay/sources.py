@@ -27,13 +27,14 @@ from ferryman.actors.relay.settings import SourceNetwork
 Address: TypeAlias = IPv4Address | IPv6Address
 
 WITH_PORT = re.compile(r"\[(?P<ipv6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")
+BLANKS = " \t"  # of a header; Python's own idea of them has a dozen more
 SITE_PREFIX = 64  # one customer of an IPv6 provider has at least that many bits to himself
 
 
 def address_of(text: str) -> Address | None:
     """The address, an IPv4 one also where it is dressed as IPv6; None where it is none."""
     try:
-        address = ip_address(text.strip().partition("%")[0])
+        address = ip_address(text.strip(BLANKS).partition("%")[0])
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
@@ -56,7 +57,7 @@ def client_of(peer: str, headers: Headers, proxies: tuple[SourceNetwork, ...]) -
     if not chain and any(name == b"forwarded" for name, _ in headers):
         return unknown_behind(peer)
     for entry in reversed(",".join(chain).split(",") if chain else []):
-        address = address_of(without_port(entry.strip()))
+        address = address_of(without_port(entry.strip(BLANKS)))
         if address is None:
             return unknown_behind(peer)
         if not is_within(str(address), proxies):  # a loopback address means another machine, or another's word

@@ -45,6 +45,8 @@ def test_an_address_with_a_port_or_in_brackets_is_the_client(said, who):
             "[198.51.100.1]x",
             "198.51.100.1, ",
             ",",
+            "10.0.0.1\x1c",
+            "10.0.0.1\xa0",
             "for=198.51.100.1",
             "\xb2.0.0.1",
         ),
