@@ -125,6 +125,7 @@ class Router:
                 self._shut_down()
             else:
                 self._settle(outcomes)
+        self._notices.flush()
         for registered in self._registered.drain():
             self._welcome(registered)
 

@@ -24,6 +24,7 @@ class Notices:
         self._group_id = group_id
         self._frames = frames
         self._metrics = metrics
+        self._queued: dict[Seat, None] = {}
 
     def welcome(self, seat: Seat, registered: Registered, incarnation: bytes, settings: Settings) -> None:
         """WELCOME, then a NOTIFY without payload for each pending blob, oldest first."""
@@ -47,10 +48,20 @@ class Notices:
         """PUSH_ACK to the sender; of a new blob NOTIFY to the others."""
         push = outcome.push
         ack = PushAck(push.blob_id, outcome.cursor, outcome.timestamp)
-        push.seat.send(self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
+        self._queue(push.seat, self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
         self._metrics.push_seconds.observe(trio.current_time() - push.read_at)
         if isinstance(outcome, Stored):
             self._notify(outcome, seats)
+
+    def flush(self) -> None:
+        """Let go what this turn has queued: one send for each connection, however many frames it gets."""
+        for seat in self._queued:
+            seat.flush()
+        self._queued.clear()
+
+    def _queue(self, seat: Seat, frame: bytes) -> None:
+        seat.queue(frame)
+        self._queued[seat] = None
 
     def _notify(self, stored: Stored, seats: Mapping[bytes, Seat]) -> None:
         push = stored.push
@@ -61,11 +72,11 @@ class Notices:
             seat.notified = stored.cursor
             if self._wants_payload(seat, push):
                 inline = inline or self._frame(stored, push.payload)
-                seat.send(inline)
+                self._queue(seat, inline)
                 self._metrics.delivered(1)
             else:
                 frame = frame or self._frame(stored, None)
-                seat.send(frame)
+                self._queue(seat, frame)
         self._metrics.notify_seconds.observe(trio.current_time() - push.read_at)
 
     def _wants_payload(self, seat: Seat, push: Push) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,6 +114,16 @@ class Seat:
     short_of_egress: bool = False  # its source was sent more than its share: NOTIFYs come without payload
     free_ack_at: float = -math.inf
     woken: bool = False  # a wake-up is in its mailbox
+    pour: Callable[[], bool] | None = None  # sends what can be sent without waiting; False: something is left
+
+    def queue(self, frame: bytes) -> None:
+        """Queue a frame, and more of them perhaps: `flush` comes after the last."""
+        self.outgoing.put(frame)
+
+    def flush(self) -> None:
+        """Send what is queued. The connection's task is woken only for what has to wait for the peer."""
+        if not self.woken and (self.pour is None or not self.pour()):
+            self.wake()
 
     def send(self, frame: bytes) -> None:
         """Queue a frame and wake the connection."""
