@@ -69,8 +69,9 @@ class Load:
         self.recording = False
         self.poll = select.epoll()
         self.by_fd = {line.socket.fileno(): line for line in self.lines}
-        for fd in self.by_fd:
+        for fd, line in self.by_fd.items():
             self.poll.register(fd, select.EPOLLIN)
+            line.read_ahead()
 
     def next_id(self) -> bytes:
         self.number += 1

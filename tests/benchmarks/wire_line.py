@@ -86,6 +86,11 @@ class Line:
             return
         del self.outgoing[:sent]
 
+    def read_ahead(self) -> None:
+        """Throw away what came behind WELCOME: NOTIFYs of what waits in the group."""
+        for message in self.messages.waiting():
+            self.noise.open_frame(message)
+
     def read(self) -> list[tuple[int, bytes]]:
         """Whatever has come: (message type, frame)."""
         return [(plain[KIND_AT], plain) for plain in map(self.noise.open_frame, self.messages.read())]
@@ -97,6 +102,12 @@ class Messages:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._held = bytearray()
+        self._waiting: list[bytes] = []
+
+    def waiting(self) -> list[bytes]:
+        """Those that came together with the one waited for."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def read(self) -> list[bytes]:
         data = self._socket.recv(READ_BYTES)
@@ -106,12 +117,10 @@ class Messages:
         return list(self._cut())
 
     def wait(self) -> bytes:
-        """Exactly one message, on a blocking socket."""
-        messages = self.read()
-        while not messages:
-            messages = self.read()
-        (message,) = messages
-        return message
+        """The next message, on a blocking socket."""
+        while not self._waiting:
+            self._waiting = self.read()
+        return self._waiting.pop(0)
 
     def _cut(self) -> Iterator[bytes]:
         held, at = self._held, 0
