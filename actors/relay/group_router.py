@@ -54,6 +54,7 @@ def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Calla
         while batch := await ctx.receive_batch(TURN):
             for env in batch:
                 await router.take(env.msg)
+            router.propose()
             router.drain_lanes()
 
     return body
@@ -79,6 +80,7 @@ class Router:
         self._rates = DeviceRates(self._settings.messages_per_minute)
         self._notices = Notices(record.group.group_id, shared.frames, shared.metrics)
         self._roll = Roll(ctx.tasks, lambda: self._group, shared.frames, shared.seats)
+        self._pushes: list[Push] = []
         self._joins = 0
         self._watching_idleness = False
         self._draining = False
@@ -111,6 +113,7 @@ class Router:
                 await self._ctx.stop_child(self._group_path)
             case Drain():
                 self._draining = True
+                self.propose()
                 if not self._allocator.tell(Propose((), self._outcomes, last=True)):
                     self._shut_down()
             case Wake():
@@ -228,6 +231,7 @@ class Router:
         if self._clock.now() - device.last_seen >= SEEN_SECONDS:
             self._see(device)
         pushes: list[Push] = []
+        at = asked.at
         for request in asked.requests:
             refusal = self._rates.spend(seat, request)
             if refusal is not None:
@@ -235,7 +239,7 @@ class Router:
                 continue
             match request:
                 case wire.Push(blob_id=blob_id, payload=payload, ttl=ttl):
-                    pushes.append(Push(seat, blob_id, seat.device_id, payload, ttl, asked.at))
+                    pushes.append(Push(seat, blob_id, seat.device_id, payload, ttl, at))
                 case wire.Pull():
                     self._pull(seat, request)
                 case wire.Ack(up_to_cursor=cursor):
@@ -257,9 +261,14 @@ class Router:
                     seat.refuse(Refusal(WireCode.RATE_LIMITED, said, verdict.retry_after_ms, push.blob_id))
                 return
             self._stored = True
-        if not self._allocator.tell(Propose(tuple(pushes), self._outcomes)):
+        self._pushes += pushes
+
+    def propose(self) -> None:
+        """Hand on the pushes of this turn together, in the order in which they came."""
+        pushes, self._pushes = self._pushes, []
+        if pushes and not self._allocator.tell(Propose(tuple(pushes), self._outcomes)):
             for push in pushes:
-                seat.refuse(overloaded(push))
+                push.seat.refuse(overloaded(push))
 
     def _settle(self, outcomes: Outcomes) -> None:
         seats = self._seats.of(self._group_id)

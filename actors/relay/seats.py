@@ -71,6 +71,11 @@ class Outgoing:
 
     def take(self, limit_bytes: int) -> list[bytes]:
         """The next frames to seal, at least one if any waits, about `limit_bytes` in all."""
+        if self.queued_bytes <= limit_bytes:
+            frames = list(self._frames)
+            self._frames.clear()
+            self.queued_bytes = 0
+            return frames
         taken: list[bytes] = []
         while self._frames and limit_bytes > 0:
             frame = self._frames.popleft()
