@@ -34,7 +34,7 @@ from ferryman.protocol.relay.limits import MISSED_HEARTBEATS
 from ferryman.protocol.relay.messages import Delete, Hello, Pull, Push
 
 RAW_BYTES = 64 * 1024  # pongs and handshakes on their way out; above that the peer is not read
-DEADLINE_SLACK_SECONDS = 1.0
+DEADLINE_SLACK_SECONDS = 1.0  # so much later than three heartbeats a silent device may be found out
 WAKE_UPS = 64
 PULLS_WAITING = 16
 OVERLOADED_MS = 1000

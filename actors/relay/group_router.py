@@ -223,7 +223,6 @@ class Router:
         if self._clock.now() - device.last_seen >= SEEN_SECONDS:
             self._see(device)
         pushes: list[Push] = []
-        at = asked.at
         for request in asked.requests:
             refusal = self._rates.spend(seat, request)
             if refusal is not None:
@@ -231,7 +230,7 @@ class Router:
                 continue
             match request:
                 case wire.Push(blob_id=blob_id, payload=payload, ttl=ttl):
-                    pushes.append(Push(seat, blob_id, seat.device_id, payload, ttl, at))
+                    pushes.append(Push(seat, blob_id, seat.device_id, payload, ttl, asked.at))
                 case wire.Pull():
                     self._pull(seat, request)
                 case wire.Ack(up_to_cursor=cursor):

@@ -49,9 +49,11 @@ class Notices:
         push = outcome.push
         ack = PushAck(push.blob_id, outcome.cursor, outcome.timestamp)
         self._queue(push.seat, self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
-        self._metrics.push_seconds.observe(trio.current_time() - push.read_at)
+        seconds = trio.current_time() - push.read_at
+        self._metrics.push_seconds.observe(seconds)
         if isinstance(outcome, Stored):
             self._notify(outcome, seats)
+            self._metrics.notify_seconds.observe(seconds)
 
     def flush(self) -> None:
         """Let go what this turn has queued: one send for each connection, however many frames it gets."""
@@ -60,7 +62,8 @@ class Notices:
         self._queued.clear()
 
     def _queue(self, seat: Seat, frame: bytes) -> None:
-        seat.queue(frame)
+        """It leaves with the next `flush`."""
+        seat.outgoing.put(frame)
         self._queued[seat] = None
 
     def _notify(self, stored: Stored, seats: Mapping[bytes, Seat]) -> None:
@@ -77,7 +80,6 @@ class Notices:
             else:
                 frame = frame or self._frame(stored, None)
                 self._queue(seat, frame)
-        self._metrics.notify_seconds.observe(trio.current_time() - push.read_at)
 
     def _wants_payload(self, seat: Seat, push: Push) -> bool:
         if seat.outgoing.queued_bytes > INLINE_QUEUE_BYTES or seat.short_of_egress:

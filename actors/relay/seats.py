@@ -121,10 +121,6 @@ class Seat:
     woken: bool = False  # a wake-up is in its mailbox
     pour: Callable[[], bool] | None = None  # sends what can be sent without waiting; False: something is left
 
-    def queue(self, frame: bytes) -> None:
-        """Queue a frame, and more of them perhaps: `flush` comes after the last."""
-        self.outgoing.put(frame)
-
     def flush(self) -> None:
         """Send what is queued. The connection's task is woken only for what has to wait for the peer."""
         if not self.woken and (self.pour is None or not self.pour()):
