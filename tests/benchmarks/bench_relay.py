@@ -24,6 +24,7 @@ import argparse
 import atexit
 import json
 import shutil
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ FAN: dict[str, Any] = {"groups": 10, "clients": 5, "pushers": 5}
 IDLE = 1000
 GROUPS = 8000
 FAN_ACKED = "relay: 50 clients, 10 groups, 256 B, acknowledged"
+ECHO_P99 = "floor: echo, 200 messages/s over 50 connections, p99"
 ECHO_LOAD = "tests.benchmarks.echo_load"
 
 
@@ -54,9 +56,13 @@ class Figures:
     def add(self, name: str, unit: str, value: float, bar: float | None = None, *, better: str = "higher") -> None:
         line = self._lines.setdefault(name, {"name": name, "unit": unit, "runs": [], "bar": bar, "better": better})
         line["runs"].append(round(value, 3))
+        line["bar"] = bar
 
     def lower(self, name: str, unit: str, value: float, bar: float | None = None) -> None:
         self.add(name, unit, value, bar, better="lower")
+
+    def median(self, name: str) -> float:
+        return statistics.median(self._lines[name]["runs"])
 
     def not_run(self, name: str, reason: str) -> None:
         self._lines[name] = {"name": name, "not_run": reason}
@@ -131,9 +137,9 @@ def paced(figures: Figures) -> None:
     figures.lower("relay: 200 pushes/s over 50 clients, arrived, p50", "ms", quantile(arrivals, 0.5), 1.5)
     with echoing() as server, loading(server, ECHO_LOAD, connections=50, rate=200.0) as load:
         echo_p99 = quantile(load.go()["ms"], 0.99)
-    bar = max(5.0, round(5 * echo_p99, 2))
+    figures.lower(ECHO_P99, "ms", echo_p99)
+    bar = max(5.0, round(5 * figures.median(ECHO_P99), 2))
     figures.lower("relay: 200 pushes/s over 50 clients, arrived, p99", "ms", quantile(arrivals, 0.99), bar)
-    figures.lower("echo: 200 messages/s over 50 connections, p99", "ms", echo_p99)
 
 
 def idle(figures: Figures) -> None:

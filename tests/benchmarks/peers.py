@@ -163,8 +163,8 @@ def nats_acked_per_second(groups: int, clients: int, size: int, seconds: float =
 
 
 def evolu_acked_per_second(groups: int, clients: int, size: int) -> float:
-    """Its relay speaks a protocol of its own and wants a native module that is compiled for it (peers above)."""
-    raise NotRun("the npm package needs a compiled better-sqlite3 and its own client library to be driven")
+    """An honest load would have to write its protocol, which is that of a library and not of a page."""
+    raise NotRun("its wire is spoken by its own client library only, and its relay needs a module compiled at install")
 
 
 PEERS: dict[str, Callable[[int, int, int], float]] = {
