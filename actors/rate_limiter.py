@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
@@ -63,7 +63,7 @@ def settle(bucket: Bucket, amount: int, now: float) -> tuple[Bucket, Verdict]:
     """A debt is at most one bucket: who overdid it waits two periods, not for ever."""
     filled, _, _ = take(bucket, now, 0)
     tokens = max(filled.tokens - amount, -filled.capacity)
-    owing = replace(filled, tokens=tokens)
+    owing = Bucket(filled.capacity, filled.per_second, tokens, filled.updated)
     return owing, Verdict(tokens >= 0, max(0, math.ceil(-tokens / filled.per_second * 1000)))
 
 

@@ -19,6 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from ferryman.actors.core.messages import Ask
 from ferryman.actors.relay.lane import Lane
 from ferryman.actors.relay.records import GroupRecord, Outcome, Push, Registered, RegisterFailed
@@ -39,8 +41,7 @@ class Unload:
     group_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoreAll:
+class StoreAll(Struct, frozen=True):
     group_id: bytes
     pushes: tuple[Push, ...]
     lane: Lane[Outcomes]

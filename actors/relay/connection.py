@@ -1,10 +1,11 @@
 """One connection of a device: a reader and a writer round a `Session`, ended by whichever ends first.
 
     reader   stream -> WebSocket -> Session -> requests -> tell(batch) -> router
-    body     mailbox (wake-ups) -> Outgoing -> seal -> WebSocket -> one send -> stream
+    router   Outgoing -> Outlet: what the stream takes at once
+    body     mailbox (wake-ups) -> Outlet: what has to wait for the peer, and the end
 
 A wake-up carries nothing: what is to be sent lies in the seat's bounded queue, so nobody ever waits for this actor.
-Frames are sealed when they leave. While the peer does not read, the reader stops reading it as well.
+While the peer does not read, the reader stops reading it as well.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requ
 from ferryman.actors.relay.lane import Drain, Wake
 from ferryman.actors.relay.log_lines import LogLines
 from ferryman.actors.relay.meter import Meter
-from ferryman.actors.relay.seats import Closing, Outgoing, Seat
+from ferryman.actors.relay.outlet import Outlet
+from ferryman.actors.relay.seats import Outgoing, Seat
 from ferryman.actors.relay.session import Request, Session
 from ferryman.actors.relay.stream import DRAIN_BYTES, FINISH_SECONDS
 from ferryman.protocol.errors import AppError
@@ -32,8 +34,8 @@ from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.limits import MISSED_HEARTBEATS
 from ferryman.protocol.relay.messages import Delete, Hello, Pull, Push
 
-SEND_BYTES = 256 * 1024  # sealed at one time; more waits unsealed, where it can still be dropped
 RAW_BYTES = 64 * 1024  # pongs and handshakes on their way out; above that the peer is not read
+DEADLINE_SLACK_SECONDS = 1.0  # so much later than three heartbeats a silent device may be found out
 WAKE_UPS = 64
 PULLS_WAITING = 16
 OVERLOADED_MS = 1000
@@ -95,10 +97,10 @@ class Connection:
         )
         self._router: Ref[Any] | None = None
         self._pulls: deque[Pull] = deque()
-        self._raw = bytearray()
-        self._read_on = trio.Event()
+        self._outlet = Outlet(self._stream, self._websocket, self._session, self._outgoing, self._sent)
+        self._seat.pour = self._outlet.pour
+        self._held_up: trio.Event | None = None  # until the peer has read its pongs
         self._read_out = trio.Event()
-        self._lost = False
 
     @property
     def close_code(self) -> int:
@@ -124,11 +126,10 @@ class Connection:
                     case other:
                         raise TypeError(f"not a message of a connection: {type(other).__name__}")
             try:
-                with self._outgoing.sending() as scope:
-                    await self._flush()
+                await self._outlet.drain()
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 return
-            if self._lost or scope.cancelled_caught:
+            if self._outlet.lost:
                 return
             if self._websocket.closing:
                 with trio.move_on_after(FINISH_SECONDS):
@@ -136,37 +137,11 @@ class Connection:
                 return
             self._next_pull()
 
-    async def _flush(self) -> None:
-        """Send all that waits; the last thing is a close frame, where the connection ends."""
-        while not self._lost:
-            data = self._seal_some()
-            closing = self._outgoing.closing
-            if not data and closing is not None and not self._websocket.closing:
-                data = self._close(closing)
-            if not data:
-                return
-            await self._stream.send_all(data)
-            self._shared.metrics.bytes_transferred += len(data)
-            self._meter.sent(len(data))
-            self._read_on.set()
-
-    def _close(self, closing: Closing) -> bytes:
-        self._websocket.close(closing.code, closing.reason)
-        return self._websocket.output()
-
-    def _seal_some(self) -> bytes:
-        """The next bytes for the stream: handshake and pongs first, then frames in their order."""
-        websocket, noise = self._websocket, self._session.noise
-        for message in self._session.handshake:
-            websocket.send(message)
-        self._session.handshake.clear()
-        if noise is not None and not websocket.closing:
-            for frame in self._outgoing.take(SEND_BYTES):
-                websocket.send(noise.seal_frame(frame))
-        self._raw += websocket.output()
-        data = bytes(self._raw)
-        self._raw.clear()
-        return data
+    def _sent(self, count: int) -> None:
+        self._shared.metrics.bytes_transferred += count
+        self._meter.sent(count)
+        if self._held_up is not None:
+            self._held_up.set()
 
     # the reader
 
@@ -179,7 +154,7 @@ class Connection:
         if self._silent.cancelled_caught:
             self._seat.close(CloseCode.POLICY, "silent for too long")
         elif not self._over():
-            self._lost = True
+            self._outlet.lost = True
         self._read_out.set()
         self._seat.wake()
 
@@ -199,7 +174,7 @@ class Connection:
                 await self._take(data)
 
     def _over(self) -> bool:
-        return self._lost or self._websocket.closing or self._outgoing.closing is not None
+        return self._outlet.lost or self._websocket.closing or self._outgoing.closing is not None
 
     async def _take(self, data: bytes) -> None:
         self._shared.metrics.bytes_transferred += len(data)
@@ -208,16 +183,24 @@ class Connection:
             if self._outgoing.closing is not None:
                 break
             if self._session.take(message):
-                self._silent.deadline = trio.current_time() + self._silence_seconds
+                self._heard()
         self._meter.received(len(data), self._session.count_messages())
         if self._outgoing.closing is None:
             await self._pass_on()
-        self._raw += self._websocket.output()
-        if self._raw or self._session.handshake or self._websocket.closing:
+        raw = self._outlet.raw
+        raw += self._websocket.output()
+        if raw or self._session.handshake or self._websocket.closing:
             self._seat.wake()
-        while len(self._raw) > RAW_BYTES and not self._over():
-            self._read_on = trio.Event()
-            await self._read_on.wait()
+        while len(raw) > RAW_BYTES and not self._over():
+            self._held_up = trio.Event()
+            await self._held_up.wait()
+            self._held_up = None
+
+    def _heard(self) -> None:
+        """Who was heard is not silent. To move a deadline costs more than to note the time: once a second is enough."""
+        due = trio.current_time() + self._silence_seconds
+        if due > self._silent.deadline:
+            self._silent.deadline = due + DEADLINE_SLACK_SECONDS
 
     async def _pass_on(self) -> None:
         """Hand over what the session let through."""

@@ -10,8 +10,9 @@ that says otherwise would be a cursor given twice or a gap, so the group stops a
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ferryman.actors.core.context import Context
 from ferryman.actors.relay.buffer_messages import Open, Outcomes, StoreAll
@@ -25,8 +26,7 @@ TURN = 256  # messages taken at once
 RETRY_MS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Propose:
+class Propose(Struct, frozen=True):
     """Pushes of one group, in the order in which they came. `answers` takes their outcomes."""
 
     pushes: tuple[Push, ...]

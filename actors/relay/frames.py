@@ -7,6 +7,7 @@ from ferryman.protocol.relay.envelope import encode_frame
 from ferryman.protocol.relay.messages import Message
 
 NONCE_BYTES = 24
+DRAWN_BYTES = 128 * NONCE_BYTES  # drawn at one time: each draw is a system call
 
 
 class FrameWriter:
@@ -16,6 +17,7 @@ class FrameWriter:
         self.relay_id = relay_id
         self._clock = clock
         self._entropy = entropy
+        self._nonces: list[bytes] = []
 
     def frame(self, message: Message, *, group_id: bytes, cursor: int = 0) -> bytes:
         """A frame's plaintext; it may go to several recipients."""
@@ -24,6 +26,12 @@ class FrameWriter:
             sender_id=self.relay_id,
             group_id=group_id,
             timestamp=self._clock.now(),
-            nonce=self._entropy.random_bytes(NONCE_BYTES),
+            nonce=self._nonce(),
             cursor=cursor,
         )
+
+    def _nonce(self) -> bytes:
+        if not self._nonces:
+            drawn = self._entropy.random_bytes(DRAWN_BYTES)
+            self._nonces = [drawn[at : at + NONCE_BYTES] for at in range(0, DRAWN_BYTES, NONCE_BYTES)]
+        return self._nonces.pop()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from ferryman.actors.ports import Clock
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.metrics import Metrics
@@ -24,8 +26,7 @@ class Join:
     hello: Hello
 
 
-@dataclass(frozen=True, slots=True)
-class Requests:
+class Requests(Struct, frozen=True):
     """What one connection asked for at one time, in order. `at`: when it was read, in Trio's seconds."""
 
     seat: Seat

@@ -55,6 +55,7 @@ def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Calla
         while batch := await ctx.receive_batch(TURN):
             while batch:  # what is done with does not stay in memory until there is more
                 await router.take(batch.pop(0).msg)
+            router.propose()
             router.drain_lanes()
 
     return body
@@ -71,7 +72,6 @@ class Router:
         self._group_path = group_path
         self._settings = shared.settings
         self._clock = shared.clock
-        self._metrics = shared.metrics
         self._seats = shared.seats
         self._buffer = ctx.ref(BUFFER)
         self._allocator = ctx.ref(f"{group_path}/cursor_allocator")
@@ -80,9 +80,10 @@ class Router:
         self._rates = DeviceRates(self._settings)
         self._notices = Notices(record.group.group_id, shared.frames, shared.metrics)
         self._roll = Roll(ctx.tasks, lambda: self._group, shared.frames, shared.seats)
+        self._pushes: list[Push] = []
         self._joins = 0
         self._watching_idleness = False
-        self._draining = False
+        self._draining = self._last = False
 
     def send_away_leftovers(self) -> None:
         for seat in self._everybody():
@@ -111,9 +112,7 @@ class Router:
                 self._buffer.tell(Unload(self._group_id))
                 await self._ctx.stop_child(self._group_path)
             case Drain():
-                self._draining = True
-                if not self._allocator.tell(Propose((), self._outcomes, last=True)):
-                    self._shut_down()
+                self._draining = self._last = True
             case Wake():
                 pass
             case other:
@@ -126,6 +125,7 @@ class Router:
                 self._shut_down()
             else:
                 self._settle(outcomes)
+        self._notices.flush()
         for registered in self._registered.drain():
             self._welcome(registered)
 
@@ -142,13 +142,9 @@ class Router:
             self._turn_away(join.seat, refused)
             return
         now = self._clock.now()
+        seat, rules = join.seat, self._settings.rules
         judged = judge_hello(
-            self._group,
-            join.hello,
-            device_id=join.seat.device_id,
-            proven=join.seat.proven,
-            now=now,
-            rules=self._settings.rules,
+            self._group, join.hello, device_id=seat.device_id, proven=seat.proven, now=now, rules=rules
         )
         if isinstance(judged, Refusal):
             self._turn_away(join.seat, judged)
@@ -258,9 +254,16 @@ class Router:
                     seat.refuse(Refusal(WireCode.RATE_LIMITED, said, verdict.retry_after_ms, push.blob_id))
                 return
             self._stored = True
-        if not self._allocator.tell(Propose(tuple(pushes), self._outcomes)):
+        self._pushes += pushes
+
+    def propose(self) -> None:
+        """Hand on the pushes of this turn together, in the order in which they came."""
+        (pushes, self._pushes), (last, self._last) = (self._pushes, []), (self._last, False)
+        if (pushes or last) and not self._allocator.tell(Propose(tuple(pushes), self._outcomes, last)):
             for push in pushes:
-                seat.refuse(overloaded(push))
+                push.seat.refuse(overloaded(push))
+            if last:
+                self._shut_down()
 
     def _settle(self, outcomes: Outcomes) -> None:
         seats = self._seats.of(self._group_id)

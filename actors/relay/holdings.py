@@ -86,9 +86,9 @@ class Holdings:
     def judge(self, holding: Holding, push: Push) -> Refusal | None:
         """Whether a new blob fits into its group and the relay."""
         return judge_push(
-            Group(b"", holding.incarnation, stored_bytes=holding.size),
             blob_id=push.blob_id,
             size=len(push.payload),
+            group_stored=holding.size,
             total_stored=self.size,
             rules=self._rules(),
         )

@@ -24,6 +24,7 @@ class Notices:
         self._group_id = group_id
         self._frames = frames
         self._metrics = metrics
+        self._queued: dict[Seat, None] = {}
 
     def welcome(self, seat: Seat, registered: Registered, incarnation: bytes, settings: Settings) -> None:
         """WELCOME, then a NOTIFY without payload for each pending blob, oldest first."""
@@ -47,11 +48,24 @@ class Notices:
         """PUSH_ACK to the sender; of a new blob NOTIFY to the others."""
         push = outcome.push
         ack = PushAck(push.blob_id, outcome.cursor, outcome.timestamp)
-        push.seat.send(self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
-        self._metrics.push_seconds.observe(trio.current_time() - push.read_at)
+        self._queue(push.seat, self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
+        seconds = trio.current_time() - push.read_at
+        self._metrics.push_seconds.observe(seconds)
         if isinstance(outcome, Stored):
             self._metrics.traffic.pushed(self._group_id, len(push.payload))
             self._notify(outcome, seats)
+            self._metrics.notify_seconds.observe(seconds)
+
+    def flush(self) -> None:
+        """Let go what this turn has queued: one send for each connection, however many frames it gets."""
+        for seat in self._queued:
+            seat.flush()
+        self._queued.clear()
+
+    def _queue(self, seat: Seat, frame: bytes) -> None:
+        """It leaves with the next `flush`."""
+        seat.outgoing.put(frame)
+        self._queued[seat] = None
 
     def _notify(self, stored: Stored, seats: Mapping[bytes, Seat]) -> None:
         push = stored.push
@@ -62,12 +76,11 @@ class Notices:
             seat.notified = stored.cursor
             if self._wants_payload(seat, push):
                 inline = inline or self._frame(stored, push.payload)
-                seat.send(inline)
+                self._queue(seat, inline)
                 self._metrics.delivered(1)
             else:
                 frame = frame or self._frame(stored, None)
-                seat.send(frame)
-        self._metrics.notify_seconds.observe(trio.current_time() - push.read_at)
+                self._queue(seat, frame)
 
     def _wants_payload(self, seat: Seat, push: Push) -> bool:
         if seat.outgoing.queued_bytes > INLINE_QUEUE_BYTES or seat.short_of_egress:

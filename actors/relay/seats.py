@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,6 +72,11 @@ class Outgoing:
 
     def take(self, limit_bytes: int) -> list[bytes]:
         """The next frames to seal, at least one if any waits, about `limit_bytes` in all."""
+        if self.queued_bytes <= limit_bytes:
+            frames = list(self._frames)
+            self._frames.clear()
+            self.queued_bytes = 0
+            return frames
         taken: list[bytes] = []
         while self._frames and limit_bytes > 0:
             frame = self._frames.popleft()
@@ -115,6 +121,12 @@ class Seat:
     free_ack_at: float = -math.inf
     woken: bool = False  # a wake-up is in its mailbox
     bearer: Bearer = "none"  # what the API key of its upgrade is worth
+    pour: Callable[[], bool] | None = None  # sends what can be sent without waiting; False: something is left
+
+    def flush(self) -> None:
+        """Send what is queued. The connection's task is woken only for what has to wait for the peer."""
+        if not self.woken and (self.pour is None or not self.pour()):
+            self.wake()
 
     def send(self, frame: bytes) -> None:
         """Queue a frame and wake the connection."""

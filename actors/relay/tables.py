@@ -35,6 +35,10 @@ INSERT INTO group_cursors (group_id, next_cursor, incarnation, last_seen) VALUES
 ON CONFLICT(group_id) DO UPDATE SET next_cursor = next_cursor + 1
 RETURNING next_cursor - 1
 """
+KNOWN_BLOB = """
+SELECT cursor, sha256, timestamp FROM blobs WHERE group_id = ?1 AND blob_id = ?2 UNION ALL
+SELECT cursor, sha256, timestamp FROM remembered_blobs WHERE group_id = ?1 AND blob_id = ?2
+"""
 INSERT_BLOB = """
 INSERT INTO blobs (blob_id, group_id, cursor, sender_id, payload, timestamp, expires_at, created_at, sha256)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -72,14 +76,8 @@ class Tables:
         return Stored(push, cursor, now)
 
     def _known(self, group_id: bytes, blob_id: bytes) -> tuple[int, bytes, int] | None:
-        for table in ("blobs", "remembered_blobs"):
-            row = self._connection.execute(
-                f"SELECT cursor, sha256, timestamp FROM {table} WHERE group_id = ? AND blob_id = ?",  # noqa: S608 - ours
-                (group_id, blob_id),
-            ).fetchone()
-            if row is not None:
-                return cast("tuple[int, bytes, int]", row)
-        return None
+        row = self._connection.execute(KNOWN_BLOB, (group_id, blob_id)).fetchone()
+        return None if row is None else cast("tuple[int, bytes, int]", row)
 
     def deliver(self, group_id: bytes, device_id: bytes, blob_ids: tuple[bytes, ...], now: int) -> None:
         """Note what a device was handed."""

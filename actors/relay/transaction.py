@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 from ferryman.actors.core.messages import Envelope
 from ferryman.actors.relay.buffer_messages import (
     Acked,
@@ -39,8 +41,7 @@ from ferryman.protocol.relay.group import Device
 RETRY_MS = 5000  # storage that fails now may work when somebody has made room
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOne:
+class StoreOne(Struct, frozen=True):
     """One push of a StoreAll."""
 
     push: Push

@@ -46,7 +46,6 @@ class Group:
     group_id: bytes
     incarnation: bytes  # 16 random bytes, made with the group
     max_cursor: int = 0
-    stored_bytes: int = 0  # payloads and BLOB_OVERHEAD each
     closed: bool = False  # a valid proof was shown: strangers stay out
     devices: Mapping[bytes, Device] = field(default_factory=dict[bytes, Device])
 
@@ -128,11 +127,15 @@ def judge_hello(
     return Admission(device, closes, evicted)
 
 
-def judge_push(group: Group, *, blob_id: bytes, size: int, total_stored: int, rules: GroupLimits) -> Refusal | None:
-    """For a blob that is not a repeat: a retry of what is stored must get its cursor from a full group too."""
+def judge_push(
+    *, blob_id: bytes, size: int, group_stored: int, total_stored: int, rules: GroupLimits
+) -> Refusal | None:
+    """For a blob that is not a repeat: a retry of what is stored must get its cursor from a full group too.
+
+    What is stored counts payloads and BLOB_OVERHEAD each."""
     if size > rules.max_blob_size:
         return Refusal(WireCode.BLOB_TOO_LARGE, f"a sealed blob has at most {rules.max_blob_size} bytes", ref=blob_id)
-    if group.stored_bytes + size + limits.BLOB_OVERHEAD > rules.max_group_storage:
+    if group_stored + size + limits.BLOB_OVERHEAD > rules.max_group_storage:
         return Refusal(WireCode.GROUP_QUOTA_EXCEEDED, "the group's storage is full", ref=blob_id)
     if total_stored + size + limits.BLOB_OVERHEAD > rules.max_total:
         return Refusal(WireCode.RELAY_OVERLOADED, "the relay's storage is full", retry_after_ms=60_000, ref=blob_id)

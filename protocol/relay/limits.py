@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -49,8 +50,7 @@ _RESPONSE_AROUND: Final = 256
 _ENTRY_AROUND: Final = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(Struct, frozen=True, gc=False):
     """`capacity` may come at once; it fills with `per_second`. `updated`: seconds on the owner's clock."""
 
     capacity: float
@@ -72,9 +72,9 @@ def take(bucket: Bucket, now: float, cost: float = 1) -> tuple[Bucket, bool, int
     passed = max(0.0, now - bucket.updated)
     tokens = min(bucket.capacity, bucket.tokens + passed * bucket.per_second)
     price = min(cost, bucket.capacity)
-    filled = replace(bucket, tokens=tokens, updated=max(now, bucket.updated))
+    filled = Bucket(bucket.capacity, bucket.per_second, tokens, updated=max(now, bucket.updated))
     if tokens >= price:
-        return replace(filled, tokens=tokens - price), True, 0
+        return Bucket(filled.capacity, filled.per_second, tokens - price, filled.updated), True, 0
     return filled, False, math.ceil((price - tokens) / bucket.per_second * 1000)
 
 

@@ -124,7 +124,7 @@ async def test_a_ping_flood_is_answered_or_not_read(world):
     stream = await world.stream()
     async with stream:
         await stream.send_all(UPGRADE)
-        with trio.move_on_after(2):
+        with trio.move_on_after(2), contextlib.suppress(trio.BrokenResourceError):  # the relay may tire of it sooner
             for _ in range(2000):
                 await stream.send_all(ws(PING, bytes(125)) * 100)
         assert world.relay.metrics.connections_active <= 2

@@ -3,7 +3,8 @@
     python -m tests.benchmarks.run [--only NAME] [--dry]        --dry prints the page and writes nothing
 
 Each tests/benchmarks/bench_*.py is a process of its own that prints, with --json, one line a figure:
-{"name", "unit", "runs": three or more, "bar": a number or null, "better": "higher" or "lower"}.
+{"name", "unit", "runs": three or more, "bar": a number or null, "better": "higher" or "lower"}, or, for what cannot be
+run here, {"name", "not_run": why}. Below the tables stands notes.md: where the time goes, what gained nothing.
 
 | verdict | the median                                                 | exit code |
 |---------|------------------------------------------------------------|-----------|
@@ -25,11 +26,14 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTES = Path(__file__).with_name("notes.md")
 SECONDS_AT_MOST = 900.0
 TOLERANCE = 0.2
 
@@ -53,6 +57,13 @@ class Figure:
         return "close" if missing <= self.bar * TOLERANCE else "missed"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class NotRun:
+    name: str
+    not_run: str
+    verdict: str = "not run"
+
+
 class BenchmarkFailed(Exception):
     """A benchmark did not end, or ended badly."""
 
@@ -63,7 +74,7 @@ def main() -> int:
     parser.add_argument("--dry", action="store_true", help="write nothing")
     options = parser.parse_args()
     deadline = time.monotonic() + SECONDS_AT_MOST
-    tables: dict[str, list[Figure]] = {}
+    tables: dict[str, list[Figure | NotRun]] = {}
     for path in sorted(Path(__file__).parent.glob("bench_*.py")):
         if options.only not in path.stem:
             continue
@@ -78,14 +89,16 @@ def main() -> int:
         print(text)
     else:
         (ROOT / "docs" / "benchmarks.md").write_text(text)
-    missed = [one for figures in tables.values() for one in figures if one.verdict == "missed"]
+    missed = [
+        one for figures in tables.values() for one in figures if isinstance(one, Figure) and one.verdict == "missed"
+    ]
     for one in missed:
         print(f"missed: {one.name}: {statistics.median(one.runs):,.4g} {one.unit}, the bar is {one.bar:,}")
     print(f"{sum(map(len, tables.values()))} figures, {len(missed)} missed by more than a fifth")
     return 1 if missed else 0
 
 
-def run(name: str, seconds: float) -> list[Figure]:
+def run(name: str, seconds: float) -> list[Figure | NotRun]:
     command = [sys.executable, "-m", f"tests.benchmarks.{name}", "--json"]
     try:
         done = subprocess.run(
@@ -95,10 +108,14 @@ def run(name: str, seconds: float) -> list[Figure]:
         raise BenchmarkFailed(f"all benchmarks together have {SECONDS_AT_MOST:.0f} s") from expired
     if done.returncode:
         raise BenchmarkFailed(f"exit code {done.returncode}")
-    figures = [Figure(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
-    if not figures or any(len(one.runs) < 3 for one in figures):
+    figures = [read(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    if not figures or any(len(one.runs) < 3 for one in figures if isinstance(one, Figure)):
         raise BenchmarkFailed("printed no figure, or one of fewer than three runs")
     return figures
+
+
+def read(line: dict[str, Any]) -> Figure | NotRun:
+    return NotRun(**line) if "not_run" in line else Figure(**line)
 
 
 def machine() -> list[tuple[str, str]]:
@@ -133,7 +150,7 @@ def memory() -> str:
     return f"{size / 2**30:.0f} GiB"
 
 
-def page(tables: dict[str, list[Figure]], described: list[tuple[str, str]]) -> str:
+def page(tables: Mapping[str, Sequence[Figure | NotRun]], described: list[tuple[str, str]]) -> str:
     lines = [
         "# Benchmarks",
         "",
@@ -149,10 +166,13 @@ def page(tables: dict[str, list[Figure]], described: list[tuple[str, str]]) -> s
         lines += ["", f"## {name.removeprefix('bench_').replace('_', ' ').capitalize()}", ""]
         lines += ["| figure | unit | least | median | most | bar | |", "|---|---|--:|--:|--:|--:|---|"]
         lines += [row(one) for one in figures]
+    lines += ["", NOTES.read_text().rstrip()]
     return "\n".join(lines) + "\n"
 
 
-def row(one: Figure) -> str:
+def row(one: Figure | NotRun) -> str:
+    if isinstance(one, NotRun):
+        return f"| {one.name} | | | | | | not run: {one.not_run} |"
     bar = "" if one.bar is None else f"{'≥' if one.better == 'higher' else '≤'} {one.bar:,}"
     runs = [min(one.runs), statistics.median(one.runs), max(one.runs)]
     return f"| {one.name} | {one.unit} | " + " | ".join(map(shown, runs)) + f" | {bar} | {one.verdict} |"

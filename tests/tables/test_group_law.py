@@ -35,7 +35,7 @@ from tests.fakes.wire_samples import GROUP_ID, INCARNATION
 RULES = GroupLimits()
 WEEK = RULES.default_ttl
 FRESH = Group(GROUP_ID, INCARNATION)
-USED = replace(FRESH, max_cursor=10, stored_bytes=5_000)
+USED = replace(FRESH, max_cursor=10)
 HANDSHAKE = bytes(range(32))
 
 
@@ -181,9 +181,7 @@ def test_an_envelope_of_another_sender_or_group_is_unauthorized():
 
 
 def pushed(size: int, *, stored: int = 0, total: int = 0) -> WireCode | None:
-    return code(
-        judge_push(replace(USED, stored_bytes=stored), blob_id=BLOB_ID, size=size, total_stored=total, rules=RULES)
-    )
+    return code(judge_push(blob_id=BLOB_ID, size=size, group_stored=stored, total_stored=total, rules=RULES))
 
 
 @pytest.mark.req("S4-127", "S4-187")
@@ -201,7 +199,8 @@ def test_a_group_stores_a_hundred_mebibytes_and_256_bytes_count_for_every_blob()
 @pytest.mark.req("S4-189")
 def test_a_full_relay_is_overloaded_and_says_when_to_come_back():
     assert pushed(1_000, total=10 * 2**30 - 1_256) is None
-    refusal = judge_push(USED, blob_id=BLOB_ID, size=1_000, total_stored=10 * 2**30 - 1_255, rules=RULES)
+    total = 10 * 2**30 - 1_255
+    refusal = judge_push(blob_id=BLOB_ID, size=1_000, group_stored=0, total_stored=total, rules=RULES)
     assert refusal is not None
     assert refusal.code == WireCode.RELAY_OVERLOADED
     assert refusal.retry_after_ms

@@ -64,6 +64,12 @@ def test_frames_travel_in_both_directions_in_their_order():
         assert client.open_frame(relay.seal_frame(b"down %d" % count)) == b"down %d" % count
 
 
+def test_the_same_frame_is_never_the_same_bytes_again():
+    client, _ = handshake()
+    for frame in (b"a", bytes(PIECE_BYTES + 1)):
+        assert client.seal_frame(frame) != client.seal_frame(frame)
+
+
 def test_an_empty_frame_is_our_bug():
     with pytest.raises(LocalProtocolError):
         handshake()[0].seal_frame(b"")

@@ -44,7 +44,16 @@ def test_each_group_gets_its_turn_and_a_batch_has_its_size():
     assert counts(queue.take()) == {"0": TURN_JOBS, "1": TURN_JOBS}
     queue = filled(*[(100, 10)] * 10)
     assert sum(counts(queue.take()).values()) == BATCH_JOBS
-    assert list(counts(queue.take())) == ["4", "5", "6", "7"]  # who has not had a turn comes first
+    assert list(counts(queue.take())) == ["4", "5", "0", "1"]  # who has not had a turn comes first, with half a batch
+
+
+def test_a_group_for_which_nothing_waited_comes_before_the_line_of_those_that_pile_up():
+    queue = filled(*[(100, 10)] * 4)
+    queue.take()
+    queue.add(b"quiet", 0, 10)
+    assert next(iter(counts(queue.take()))) == "quiet"
+    queue.add(b"quiet", 1, 10)
+    assert next(iter(counts(queue.take()))) == "quiet"
 
 
 def test_a_batch_of_large_jobs_is_cut_by_bytes_and_has_one_at_least():
@@ -328,6 +337,16 @@ def test_a_violation_ends_the_websocket_and_nothing_after_it_is_read(data, code)
 def websocket_close(code, websocket):
     reason = websocket._protocol.close_sent.reason.encode()
     return bytes([2 + len(reason)]) + code.to_bytes(2, "big")
+
+
+HEADS = {0: "8200", 125: "827d", 126: "827e007e", 65_535: "827effff", 65_536: "827f0000000000010000"}  # RFC 6455 §5.2
+
+
+@pytest.mark.parametrize(("size", "head"), HEADS.items())
+def test_a_message_of_ours_is_one_frame_without_a_mask(size, head):
+    websocket = opened()
+    websocket.send(bytes(size))
+    assert websocket.output() == bytes.fromhex(head) + bytes(size)
 
 
 def test_a_close_of_the_peer_is_echoed():

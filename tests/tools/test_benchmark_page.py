@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.benchmarks import run as runner
-from tests.benchmarks.run import BenchmarkFailed, Figure, page, run
+from tests.benchmarks.run import NOTES, BenchmarkFailed, Figure, NotRun, page, run
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,15 @@ def test_the_page_names_the_machine_and_gives_each_figure_a_row():
     text = page(figures, [("Python", "CPython 3.11")])
     assert "| Python | CPython 3.11 |" in text
     assert "| send | 1/s | 10,000 | 20,000 | 30,000 | ≥ 15,000 | met |" in text
+
+
+def test_what_could_not_be_run_has_its_row_and_its_reason():
+    text = page({"bench_relay": [NotRun("a peer", "no network")]}, [])
+    assert "| a peer | | | | | | not run: no network |" in text
+
+
+def test_below_the_tables_stands_where_the_time_goes():
+    assert page({}, []).endswith(NOTES.read_text().rstrip() + "\n")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +65,7 @@ def test_a_benchmark_prints_to_the_runner_only_json_lines(tmp_path, monkeypatch)
     folder = tmp_path / "tests" / "benchmarks"
     folder.mkdir(parents=True)
     line = {"name": "x", "unit": "s", "runs": [1, 2, 3], "bar": None, "better": "lower"}
-    (folder / "bench_x.py").write_text(f"print('warming up')\nprint({json.dumps(json.dumps(line))})")
+    lines = [json.dumps(line), json.dumps({"name": "y", "not_run": "no network"})]
+    (folder / "bench_x.py").write_text(f"print('warming up', *{lines!r}, sep='\\n')")
     monkeypatch.setattr(runner, "ROOT", tmp_path)
-    assert run("bench_x", 10.0) == [Figure("x", "s", [1, 2, 3], None, "lower")]
+    assert run("bench_x", 10.0) == [Figure("x", "s", [1, 2, 3], None, "lower"), NotRun("y", "no network")]
