@@ -154,8 +154,7 @@ class SyncClient:
         if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
             board.relay_limit = self._session.phase.max_blob_size
-        intake = self._session.intake
-        if intake.opened < intake.covered:
+        if self._session.intake.opened < self._session.intake.covered:
             self._sealed.set()
         self._serve()
 
