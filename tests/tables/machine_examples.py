@@ -17,7 +17,9 @@ from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.machine import Decision, Machine, Refused
 from ferryman.protocol.relay.messages import Error, Notify, Peers, PushAck, Welcome
 from ferryman.protocol.sync import client, effects, group, happenings, inbox, outbox, session
+from ferryman.protocol.sync.inbox import is_due
 from ferryman.protocol.sync.intake import resume
+from ferryman.protocol.sync.strands import Link, strands
 from tests.fakes.sync_values import OURS, THEIRS, enqueue, group_keys, number, online, page, waiting
 
 
@@ -164,40 +166,47 @@ ERA, LATER = b"incarnation-one.", b"incarnation-two."
 the_inbox = inbox.Inbox()
 
 
-def take(cursor: int, through: int = 0, era: bytes = ERA, link: bool = True) -> inbox.Take:
-    chained = inbox.Link(THEIRS.device_id, Chain(b"chain-00", max(cursor, 1), bytes(16)), bytes(16))
-    return inbox.Take(GROUP, era, cursor, chained if link else None, through)
+def take(*cursors: int, through: int = 0, run: int = 1, link: bool = True) -> inbox.Take:
+    links = [Link(THEIRS.device_id, Chain(b"chain-00", each, bytes(16)), bytes(16)) for each in cursors]
+    return inbox.Take(GROUP, run, cursors, strands(links) if link else (), through, len(cursors), 0)
 
 
 def standing(state: inbox.InboxState) -> str:
     position = state.positions.get(GROUP)
     if position is None:
         return "nothing known"
+    if is_due(position):
+        return "a checkpoint is due"
     return "behind a hole" if position.above else "without a hole"
 
 
-BEGIN = inbox.Restart(GROUP, ERA)
+BEGIN = inbox.Restart(GROUP, 1, ERA)
+MANY = tuple(range(1, inbox.CHECKPOINT_BLOBS + 1))
 INBOX_PORTRAIT = Portrait(
     "Inbox",
     inbox,
-    {"Commands": inbox.InboxCommand, "Events": inbox.InboxEvent},
+    {"Commands": inbox.InboxCommand, "Events": inbox.InboxEvent, "Effects": inbox.MakeCheckpoint},
     {
         "nothing known": the_inbox.initial,
         "without a hole": led_by(the_inbox, BEGIN, take(1, through=1)),
         "behind a hole": led_by(the_inbox, BEGIN, take(1, through=1), take(3)),
+        "a checkpoint is due": led_by(the_inbox, BEGIN, take(*MANY, through=len(MANY))),
     },
     {
         "Take, the next one": take(2, through=2),
         "Take, up to the one behind the hole": take(2, through=3),
         "Take, one behind a hole": take(5),
         "Take, one that was taken": take(1),
-        "Take, of another incarnation": take(4, era=LATER),
-        "Take, of another incarnation and no chain": take(4, era=LATER, link=False),
-        "Advance": inbox.Advance(GROUP, ERA, 5),
-        "Advance, no further": inbox.Advance(GROUP, ERA, 1),
-        "Advance, another incarnation": inbox.Advance(GROUP, LATER, 5),
-        "Restart, another incarnation": inbox.Restart(GROUP, LATER),
-        "Restart, from where it stands": inbox.Restart(GROUP, ERA, 1),
+        "Take, of an earlier run": take(4, run=9),
+        "Take, of an earlier run and no chain": take(4, run=9, link=False),
+        "Take, the 256th since the last checkpoint": take(*MANY, through=len(MANY)),
+        "Advance": inbox.Advance(GROUP, 1, 5),
+        "Advance, no further": inbox.Advance(GROUP, 1, 1),
+        "Advance, an earlier run": inbox.Advance(GROUP, 9, 5),
+        "Restart, another run": inbox.Restart(GROUP, 2, LATER),
+        "Restart, the same run is named": inbox.Restart(GROUP, 1, LATER),
+        "Restart, the same run and name": inbox.Restart(GROUP, 1, ERA),
+        "ConfirmCheckpoint": inbox.ConfirmCheckpoint(GROUP, inbox.CHECKPOINT_BLOBS),
     },
     decider(the_inbox),
     standing,
@@ -270,9 +279,9 @@ SESSION_PORTRAIT = Portrait(
         "OutboxSeen": happenings.OutboxSeen(waiting(2, 3)),
         "PushGone": happenings.PushGone(number(2)),
         "HostPulled": happenings.HostPulled(2, None, 10),
-        "BlobOpened": happenings.BlobOpened(1, True),
+        "BlobsOpened": happenings.BlobsOpened(1),
         "HostGot": happenings.HostGot(1),
-        "HostTook": happenings.HostTook(1),
+        "HostTook": happenings.HostTook((1,)),
         "HostBegan": happenings.HostBegan(),
         "Recorded": happenings.Recorded(0),
     },
