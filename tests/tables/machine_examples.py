@@ -34,7 +34,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Portrait:
-    """kinds: headline -> the union of all there are. state_of: under which name of `states` a state stands."""
+    """kinds: headline -> the union of all there are. state_of: under which name of `states` a state stands.
+
+    of_old: events that only old records hold."""
 
     title: str
     module: ModuleType
@@ -44,6 +46,7 @@ class Portrait:
     step: Callable[[Any, Any], Outcome]
     state_of: Callable[[Any], str]
     owed: Callable[[Any], tuple[Any, ...]] = lambda _: ()
+    of_old: tuple[type, ...] = ()
 
 
 def decider(machine: Machine[Any, Any, Any]) -> Callable[[Any, Any], Outcome]:
@@ -109,6 +112,7 @@ GROUP_PORTRAIT = Portrait(
         "SetEnabled(True), another relay": group.SetEnabled(True, "ws://two"),
         "SetEnabled(False)": group.SetEnabled(False),
         "Pin": PIN,
+        "Trust, another key": group.Trust(bytes(31) + b"9"),
         "ConfirmIntroduced": INTRODUCED,
     },
     decider(the_group),
@@ -211,6 +215,7 @@ INBOX_PORTRAIT = Portrait(
     decider(the_inbox),
     standing,
     lambda state: tuple(the_inbox.owed(state).values()),
+    of_old=(inbox.BlobTaken,),
 )
 
 # --- session

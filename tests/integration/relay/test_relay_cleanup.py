@@ -1,15 +1,17 @@
 """What leaves the buffer, and when: under a virtual clock, on a real SQLite in memory."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
 import trio
 
+from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.relay.messages import Push, PushAck
 from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import make_fake_ports
-from tests.fakes.relay_world import MEMORY_PATH, memory_relay, real_relay
+from tests.fakes.ports import FakeClock, make_fake_ports
+from tests.fakes.relay_world import MEMORY_PATH, memory_relay, relay_config, running_relay
 from tests.fakes.wire_client import blob_id
 
 GROUP = b"a group that is one of bare IDs."
@@ -217,12 +219,17 @@ def test_the_tables_of_the_source_are_there_as_decided(tables):
 @pytest.mark.req("S4-124")
 async def test_the_file_shrinks_while_the_relay_runs(tmp_path):
     """On a real file: giving pages back ends in the log, and only moving them from there cuts the file."""
-    cleanup = {"interval": 3}
-    async with real_relay(tmp_path, cleanup=cleanup) as world, world.client("anna") as anna:
+    clock = FakeClock()
+    config = relay_config(tmp_path / "relay.db", cleanup={"interval": 1})
+    async with (
+        running_relay(config, replace(make_real_ports(), clock=clock)) as world,
+        world.client("anna") as anna,
+    ):
         await anna.hello(GROUP)
         for number in range(60):
-            await anna.push(number, bytes(100_000), ttl=2)
+            await anna.push(number, bytes(100_000), ttl=3600)
         assert await size_after(tmp_path / "relay.db", lambda size: size > 4_000_000) > 4_000_000
+        clock.jump(3601)
         assert await size_after(tmp_path / "relay.db", lambda size: size < 200_000) < 200_000
         assert (await anna.push(100)).cursor == 61
 
