@@ -221,8 +221,9 @@ def _pull(session: Session, online: Online, now: float) -> tuple[Session, Online
         session = replace(session, host_pulls=tuple(rest))
         return session, replace(online, pull=pull), (Send(Pull(pull.after, pull.limit, ack=False)),)
     missing = session.intake.missing
-    if not missing:
-        return session, replace(online, chained=False), ()
+    if not missing:  # one that waits for room still follows has_more
+        more = session.intake.covered < session.intake.wanted
+        return session, replace(online, chained=online.chained and more), ()
     if not online.chained:
         pace, allowed, wait_ms = take(online.pace, now)
         online = replace(online, pace=pace)

@@ -592,3 +592,12 @@ def test_a_blob_with_the_host_can_be_taken_after_the_relay_has_named_its_run():
     before = session.run
     session, _ = run(replace(session, phase=AwaitingWelcome(1)), welcome(1, incarnation=ERA), HostTook((1,)))
     assert (session.incarnation, session.run, session.intake.frontier) == (ERA, before, 1)
+
+
+def test_a_pull_that_waited_for_room_still_follows_has_more_and_is_not_paced(monkeypatch):
+    monkeypatch.setattr("ferryman.protocol.sync.intake.HELD_BLOBS", 2)
+    session, _ = run(fresh(AwaitingWelcome(0)), welcome(9), Received(page(1, 2, more=True, top=9)))
+    assert session.phase.chained
+    before = session.phase.pace
+    session, wanted = run(session, BlobsOpened(2), HostGot(2), HostTook((1, 2)))
+    assert (only(Send, wanted), session.phase.pace) == ([Send(Pull(2, 2, ack=False))], before)
