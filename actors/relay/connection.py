@@ -168,12 +168,13 @@ class Connection:
     async def _take(self, data: bytes) -> None:
         self._shared.metrics.bytes_transferred += len(data)
         self._websocket.limit(self._session.message_limit())
-        for message in self._websocket.feed(data):
+        messages = self._websocket.feed(data)
+        for message in messages:
             if self._outgoing.closing is not None:
                 break
             self._session.take(message)
-            if self._session.noise is not None:
-                self._heard()
+        if messages and self._session.noise is not None:
+            self._heard()
         self._meter.received(len(data), len(self._session.requests) + (self._session.hello is not None))
         if self._outgoing.closing is None:
             await self._pass_on()
