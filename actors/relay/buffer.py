@@ -35,7 +35,7 @@ from ferryman.actors.relay.buffer_messages import (
     VacuumSome,
 )
 from ferryman.actors.relay.deleting import Deleting
-from ferryman.actors.relay.fair_queue import FairQueue
+from ferryman.actors.relay.fair_queue import BATCH_JOBS, FairQueue
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.holdings import INCARNATION_BYTES, Holdings
 from ferryman.actors.relay.invite_table import InviteTable
@@ -53,6 +53,7 @@ from ferryman.protocol.relay.group import Device
 
 QUEUE_BYTES = 32 * 1024 * 1024  # pushes in memory that wait for a commit, of all groups
 QUEUE_RETRY_MS = 1000
+HOPS = 4  # of a push from its socket to the queue: connection, router, allocator, intake
 INTAKE = 256  # messages taken in before the writer gets its turn
 READS = 8  # pages read in one turn: each may have 4 MiB, and a commit waits for all of them
 DELIVERED_KEPT = 64  # answered PULLs whose deliveries wait to be noted
@@ -132,12 +133,11 @@ class Buffer:
         self._reads: deque[Read] = deque()
         self._acked: dict[tuple[bytes, bytes], Device] = {}
         self._delivered: list[Delivered] = []
-        self._acks_due = False
-        self._acks_waiting = False
+        self._acks_due = self._acks_waiting = False
         self._work = trio.Event()
         self._finishing = False
         self._finished = trio.Event()
-        self._publish()
+        metrics.buffered(self._holdings.groups, self._holdings.blobs, self._holdings.size)
 
     async def prepare(self, wal_bytes: int) -> None:
         """Make room in the log's file; a disk too full for that serves what it holds."""
@@ -172,11 +172,12 @@ class Buffer:
     def _take_pushes(self, asked: StoreAll) -> None:
         refused: list[Refused] = []
         for push in asked.pushes:
-            if self._queue.bytes + push.cost > QUEUE_BYTES:
+            cost = push.cost
+            if self._queue.bytes + cost > QUEUE_BYTES:
                 said = "too much waits for the disk"
                 refused.append(Refused(push, Refusal(WireCode.RELAY_OVERLOADED, said, QUEUE_RETRY_MS, push.blob_id)))
             else:
-                self._queue.add(asked.group_id, StoreOne(push, asked.lane), push.cost)
+                self._queue.add(asked.group_id, StoreOne(push, asked.lane), cost)
         if refused:
             asked.lane.put(tuple(refused))
 
@@ -206,6 +207,8 @@ class Buffer:
             await self._work.wait()
             self._work = trio.Event()
             while self._queue.jobs or self._reads or self._acks_due:
+                for _ in range(HOPS if self._queue.jobs < BATCH_JOBS else 0):  # who was readable comes along
+                    await trio.lowlevel.checkpoint()
                 await self._write_batch()
                 await self._read_batch()
                 if self._wal.due:
@@ -247,7 +250,7 @@ class Buffer:
             self._metrics.degraded = False
             transaction.answer()
         self._reads.extend(transaction.reads)
-        self._publish()
+        self._metrics.buffered(self._holdings.groups, self._holdings.blobs, self._holdings.size)
 
     async def _checkpoint(self) -> None:
         try:
@@ -295,6 +298,3 @@ class Buffer:
             more = False
         self._wal.wanted |= not more  # the file is cut when what is committed moves into it
         return lambda: env.reply(more)
-
-    def _publish(self) -> None:
-        self._metrics.buffered(self._holdings.groups, self._holdings.blobs, self._holdings.size)

@@ -179,11 +179,14 @@ class Connection:
     async def _take(self, data: bytes) -> None:
         self._shared.metrics.bytes_transferred += len(data)
         self._websocket.limit(self._session.message_limit())
+        heard = False
         for message in self._websocket.feed(data):
             if self._outgoing.closing is not None:
                 break
             if self._session.take(message):
-                self._heard()
+                heard = True
+        if heard:
+            self._heard()
         self._meter.received(len(data), self._session.count_messages())
         if self._outgoing.closing is None:
             await self._pass_on()

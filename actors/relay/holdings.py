@@ -94,10 +94,11 @@ class Holdings:
         )
 
     def added(self, holding: Holding, push: Push) -> None:
+        cost = push.cost
         holding.blobs += 1
-        holding.size += push.cost
+        holding.size += cost
         self.blobs += 1
-        self.size += push.cost
+        self.size += cost
 
     def went(self, group_id: bytes, blobs: int, total: int) -> None:
         holding = self._groups.get(group_id)

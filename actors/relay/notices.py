@@ -11,7 +11,7 @@ import trio
 
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.metrics import Metrics
-from ferryman.actors.relay.records import Push, Registered, Repeated, Stored
+from ferryman.actors.relay.records import Registered, Repeated, Stored
 from ferryman.actors.relay.seats import INLINE_QUEUE_BYTES, Seat
 from ferryman.actors.relay.settings import Settings
 from ferryman.protocol.identity import show_id
@@ -24,7 +24,7 @@ class Notices:
         self._group_id = group_id
         self._frames = frames
         self._metrics = metrics
-        self._queued: dict[Seat, None] = {}
+        self._queued: dict[Seat, None] = {}  # whom the next `flush` is for
 
     def welcome(self, seat: Seat, registered: Registered, incarnation: bytes, settings: Settings) -> None:
         """WELCOME, then a NOTIFY without payload for each pending blob, oldest first."""
@@ -48,7 +48,8 @@ class Notices:
         """PUSH_ACK to the sender; of a new blob NOTIFY to the others."""
         push = outcome.push
         ack = PushAck(push.blob_id, outcome.cursor, outcome.timestamp)
-        self._queue(push.seat, self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
+        push.seat.outgoing.put(self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
+        self._queued[push.seat] = None
         seconds = trio.current_time() - push.read_at
         self._metrics.push_seconds.observe(seconds)
         if isinstance(outcome, Stored):
@@ -62,32 +63,31 @@ class Notices:
             seat.flush()
         self._queued.clear()
 
-    def _queue(self, seat: Seat, frame: bytes) -> None:
-        """It leaves with the next `flush`."""
-        seat.outgoing.put(frame)
-        self._queued[seat] = None
-
     def _notify(self, stored: Stored, seats: Mapping[bytes, Seat]) -> None:
         push = stored.push
         frame = inline = b""
+        size, queued = len(push.payload), self._queued
         for seat in seats.values():
             if seat.device_id == push.sender_id or stored.cursor <= seat.notified:
                 continue
             seat.notified = stored.cursor
-            if self._wants_payload(seat, push):
+            queued[seat] = None
+            if wants_payload(seat, size):
                 inline = inline or self._frame(stored, push.payload)
-                self._queue(seat, inline)
-                self._metrics.delivered(1)
+                seat.outgoing.put(inline)
+                self._metrics.blobs_delivered += 1
             else:
                 frame = frame or self._frame(stored, None)
-                self._queue(seat, frame)
-
-    def _wants_payload(self, seat: Seat, push: Push) -> bool:
-        if seat.outgoing.queued_bytes > INLINE_QUEUE_BYTES or seat.short_of_egress:
-            return False
-        return carries_inline(len(push.payload), seat.inline)
+                seat.outgoing.put(frame)
 
     def _frame(self, stored: Stored, payload: bytes | None) -> bytes:
         push = stored.push
         notify = Notify(push.blob_id, stored.cursor, push.sender_id, stored.timestamp, len(push.payload), payload)
         return self._frames.frame(notify, group_id=self._group_id, cursor=stored.cursor)
+
+
+def wants_payload(seat: Seat, size: int) -> bool:
+    """Whether its NOTIFY carries a payload of so many bytes: who falls behind pulls it later."""
+    if seat.outgoing.queued_bytes > INLINE_QUEUE_BYTES or seat.short_of_egress:
+        return False
+    return carries_inline(size, seat.inline)

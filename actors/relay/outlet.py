@@ -87,13 +87,10 @@ class Outlet:
     def _seal_some(self) -> bytes:
         websocket, noise = self._websocket, self._session.noise
         if self._session.handshake:
-            for message in self._session.handshake:
-                websocket.send(message)
+            websocket.send(*self._session.handshake)
             self._session.handshake.clear()
         if noise is not None and not websocket.closing:
-            seal, send = noise.seal_frame, websocket.send
-            for frame in self._outgoing.take(SEND_BYTES):
-                send(seal(frame))
+            websocket.send(*noise.seal_frames(self._outgoing.take(SEND_BYTES)))
         data = websocket.output()
         if self.raw:
             data = bytes(self.raw) + data

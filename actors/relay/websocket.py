@@ -145,10 +145,12 @@ class WebSocket:
                     return False
         return True
 
-    def send(self, message: bytes) -> None:
-        """One binary message in one frame. Its head is written here: an object of the library's for each costs 5 us."""
-        self._output.append(binary_head(len(message)))
-        self._output.append(message)
+    def send(self, *messages: bytes) -> None:
+        """Binary messages, a frame each. Heads are written here: an object of the library's for each costs 5 us."""
+        output = self._output
+        for message in messages:
+            output.append(binary_head(len(message)))
+            output.append(message)
 
     def close(self, code: int, reason: str) -> None:
         """Put a close frame last. What the peer still says is for nobody."""

@@ -14,6 +14,7 @@ a simulation can repeat itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from struct import Struct
 from typing import Any, Final, Protocol, cast
@@ -145,14 +146,22 @@ class NoiseSession:
         self._sealed = 0
         self._opened = 0
 
+    def seal_frames(self, frames: Iterable[bytes]) -> list[bytes]:
+        """A WebSocket message each. No frame is empty."""
+        sealed: list[bytes] = []
+        encrypt = self._sealer.encrypt
+        for frame in frames:
+            if 0 < len(frame) <= PIECE_BYTES:  # nearly all
+                sealed.append(encrypt(_NONCE(0, self._sealed), frame, None))
+                self._sealed += 1
+            else:
+                sealed.append(self.seal_frame(frame))
+        return sealed
+
     def seal_frame(self, frame: bytes) -> bytes:
         """One WebSocket message. The frame is not empty."""
         if not frame:
             raise LocalProtocolError("a frame is never empty")
-        if len(frame) <= PIECE_BYTES:  # nearly all
-            sealed = self._sealer.encrypt(_NONCE(0, self._sealed), frame, None)
-            self._sealed += 1
-            return sealed
         return b"".join(self._seal_piece(frame[at : at + PIECE_BYTES]) for at in range(0, len(frame), PIECE_BYTES))
 
     def open_frame(self, message: bytes) -> bytes:

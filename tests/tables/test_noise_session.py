@@ -68,6 +68,7 @@ def test_the_same_frame_is_never_the_same_bytes_again():
     client, _ = handshake()
     for frame in (b"a", bytes(PIECE_BYTES + 1)):
         assert client.seal_frame(frame) != client.seal_frame(frame)
+        assert len({*client.seal_frames([frame, frame]), client.seal_frame(frame)}) == 3
 
 
 def test_an_empty_frame_is_our_bug():

@@ -17,9 +17,13 @@ class Noise:
     def __init__(self):
         self.sealed = 0
 
-    def seal_frame(self, frame):
-        self.sealed += 1
-        return b"%d:" % self.sealed + frame
+    def seal_frames(self, frames):
+        return [b"%d:" % number + frame for number, frame in enumerate(frames, self.count(len(frames)))]
+
+    def count(self, frames):
+        first = self.sealed + 1
+        self.sealed += frames
+        return first
 
 
 class Talk:
