@@ -142,7 +142,7 @@ class WebSocket:
         return True
 
     def send(self, *messages: bytes) -> None:
-        """Binary messages, a frame each. Heads are written here: with an object of the library's each takes thrice as long."""
+        """Binary messages, a frame each. Heads are written here: the library takes thrice as long."""
         output = self._output
         for message in messages:
             output.append(binary_head(len(message)))
