@@ -146,7 +146,7 @@ class WebSocket:
         return True
 
     def send(self, *messages: bytes) -> None:
-        """Binary messages, a frame each. Heads are written here: an object of the library's for each costs 5 us."""
+        """Binary messages, a frame each. Heads are written here: the library takes thrice as long."""
         output = self._output
         for message in messages:
             output.append(binary_head(len(message)))
