@@ -25,7 +25,8 @@ PATIENCE_SECONDS = 120.0
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 PLENTY = 2**40
 LIMITS: dict[str, dict[str, object]] = {
-    "server": {"bind": "127.0.0.1:0", "max_connections": 20_000, "log_level": "error"},
+    "server": {"bind": "127.0.0.1:0", "max_connections": 20_000},
+    "log": {"level": "error"},
     "limits": {
         "connections_per_ip": 20_000,
         "handshakes_per_minute": 10_000_000,

@@ -20,10 +20,12 @@ NOTICE_SECONDS = 5  # for the director to notice an end; it needs milliseconds
 RELAY_TOML = """
 [server]
 bind = "127.0.0.1:{port}"
-log_file = "{folder}/relay.log"
 
 [storage]
 database = "{folder}/relay.db"
+
+[log]
+file = "{folder}/relay.log"
 """
 
 

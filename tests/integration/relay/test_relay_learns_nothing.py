@@ -34,7 +34,7 @@ def memory_of(pid):
 async def test_neither_content_nor_secret_is_in_a_relays_files_log_or_memory(tmp_path):
     relay_files = tmp_path / "relay"
     relay_files.mkdir()
-    config = write_config(relay_files, server={"log_file": str(relay_files / "log"), "log_level": "debug"})
+    config = write_config(relay_files, log={"file": str(relay_files / "log"), "level": "debug"})
     device = RuntimeConfig(
         home=tmp_path / "device",
         keys=KeysConfig(passphrase=None, allow_plain=True, use_os_keychain=False),
