@@ -45,7 +45,7 @@ async def test_neither_content_nor_secret_is_in_a_relays_files_log_or_memory(tmp
         await a.sync.push(CANARY)
         invite = await a.sync.create_invite()
         secret = (await look(a.system.ref(GROUP))).member.secret.reveal()
-        places = {path.name: path.read_bytes() for path in relay_files.iterdir()}
+        places = {path.name: path.read_bytes() for path in relay_files.iterdir() if path.is_file()}
         places["memory"] = memory_of(relay.process.pid)
         for place in ("memory", "relay.db-wal"):
             assert a.sync.device_id() in places[place], "what a relay does know is found by this search"
