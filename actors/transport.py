@@ -23,6 +23,7 @@ import h11
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
+from ferryman.actors.dial_ends import refusal, words
 from ferryman.actors.ports import Ports
 from ferryman.actors.watched_stream import WatchedStream
 from ferryman.protocol.crypto.noise import NoiseSession, initiate
@@ -179,7 +180,7 @@ async def run_link(ports: Ports, dialing: Dialing, pilot: Pilot) -> LinkEnd:
     except* trio.TooSlowError:
         end = LinkEnd("the relay did not answer in time")
     except* HandshakeError as group:
-        end = LinkEnd(f"the relay refused the connection: {_first(group)}", notable=True)
+        end = LinkEnd(f"the relay refused the connection: {refusal(_first(group))}", notable=True)
     except* ssl.SSLCertVerificationError as group:
         end = LinkEnd(f"the relay's certificate is not trusted: {_first(group)}", notable=True)
     except* RemoteProtocolError as group:
@@ -188,7 +189,7 @@ async def run_link(ports: Ports, dialing: Dialing, pilot: Pilot) -> LinkEnd:
         said = type(_first(group)).__name__
         end = LinkEnd(f"the relay broke the protocol: its upgrade cannot be read ({said})", notable=True)
     except* (OSError, UnicodeError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-        end = LinkEnd(f"the relay cannot be reached: {_first(group)}")
+        end = LinkEnd(f"the relay cannot be reached: {words(_first(group))}")
     return end
 
 

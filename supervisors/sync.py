@@ -19,11 +19,10 @@ from typing import Any
 import trio
 
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped, NoSuchActor
-from ferryman.actors.core.ref import Pending as Taking
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import Subscription
-from ferryman.actors.recorder import AGAIN_SECONDS, insist, look
-from ferryman.actors.sync_messages import Handed, NextBlobs, PullBlobs, Reconnect, TakeBlobs, Tray
+from ferryman.actors.recorder import insist, look
+from ferryman.actors.sync_messages import Handed, PullBlobs, Reconnect
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.ledger.codec import Secret
@@ -37,6 +36,7 @@ from ferryman.protocol.sync.inbox import Take
 from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
 from ferryman.protocol.sync.strands import strands
 from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult, show
+from ferryman.supervisors.deliveries import Deliveries
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invites import InviteDesk
 
@@ -58,6 +58,7 @@ class Sync:
         self._harbour = harbour
         self._ref = ref
         self._readers = 0
+        self._deliveries = Deliveries(harbour, ref, self._note)
         sync = harbour.config.sync
         self._invites = InviteDesk(harbour.ports, sync.ca_file, sync.link_scheme)
 
@@ -170,13 +171,14 @@ class Sync:
             page = await self._ref(client).ask(PullBlobs(after_cursor, limit, own))
         except (ActorCrashed, ActorStopped, NoSuchActor) as error:
             raise Offline("the sync client was restarted meanwhile: try again", retryable=True) from error
-        blobs = tuple(show(handed, self._take) for handed in page.blobs)
+        blobs = tuple(show(handed, self._deliveries.take) for handed in page.blobs)
         return PullResult(blobs, page.has_more, page.max_cursor)
 
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
         self._readers += 1
-        return BlobStream(self._next_blobs, self._begin_take, self._take, self._readers)
+        deliveries = self._deliveries
+        return BlobStream(deliveries.next_blobs, deliveries.begin_take, deliveries.take, self._readers)
 
     # --- how it stands
 
@@ -233,7 +235,10 @@ class Sync:
         return url
 
     async def _group(self) -> GroupState:
-        return await look(self._ref(GROUP))
+        try:
+            return await look(self._ref(GROUP))
+        except (ActorStopped, NoSuchActor) as gone:  # it stands as long as the runtime does
+            raise Closed from gone
 
     async def _member(self) -> Membership:
         member = (await self._group()).member
@@ -250,7 +255,9 @@ class Sync:
             raise REFUSALS.get(answer.code, AppError)(answer.message, code=answer.code)
         return answer
 
-    async def _enqueue(self, blob_id: bytes, data: bytes) -> None:
+    async def _enqueue(self, blob_id: bytes, data: object) -> None:
+        if not isinstance(data, bytes | bytearray):  # bytes(5) would be five zeros
+            raise BadInput(f"data is bytes, not {type(data).__name__}: encode it first")
         member = await self._member()
         queued = await self._harbour.enqueue(self._ref(OUTBOX), member, blob_id, bytes(data))
         if isinstance(queued, Refused):
@@ -263,40 +270,9 @@ class Sync:
             return
         await self._harbour.start_client(state.member)
 
-    async def _next_blobs(self, reader: int) -> tuple[Handed, ...]:
-        board = self._harbour.board
-        while True:
-            client = board.client
-            if board.closed:
-                raise Closed
-            if client is None:
-                await board.changed.wait()
-                continue
-            try:
-                return await self._ref(client).ask(NextBlobs(reader))
-            except (ActorCrashed, ActorStopped, NoSuchActor):
-                await trio.sleep(AGAIN_SECONDS)
-
-    async def _begin_take(self, tray: Tray) -> Taking[None] | None:
-        """Put it in line with the client; None when there is none."""
-        client = self._harbour.board.client
-        if client is None:
-            return None
-        try:
-            return await self._ref(client).post(TakeBlobs(self._harbour.ports.ids.new_id(), tray))
-        except NoSuchActor:
-            return None
-
-    async def _take(self, blobs: list[Handed]) -> None:
-        """Through the client, which knows what lies before them; without one the inbox notes these alone."""
-        command_id = self._harbour.ports.ids.new_id()
-        while (client := self._harbour.board.client) is not None:
-            try:
-                return await self._ref(client).ask(TakeBlobs(command_id, Tray(blobs)))
-            except (ActorCrashed, ActorStopped, NoSuchActor):
-                await trio.sleep(AGAIN_SECONDS)
+    async def _note(self, blobs: list[Handed], command_id: bytes) -> None:
+        """Have the inbox record these as taken, without knowing what lies before them."""
         member = await self._member()
         cursors = tuple(blob.cursor for blob in blobs)
         links = (blob.link for blob in blobs if blob.link is not None)
         await self._do(INBOX, Take(member.group_id, blobs[0].run, cursors, tuple(strands(links))), command_id)
-        return None

@@ -4,6 +4,7 @@ import pytest
 import trio
 import trio.testing
 
+from ferryman.actors.dial_ends import words
 from ferryman.actors.transport import Dialing, RelayAddress, run_link
 from tests.fakes.network import MemoryNetwork
 from tests.fakes.ports import make_fake_ports
@@ -48,3 +49,35 @@ async def test_a_connection_that_ends_during_the_upgrade_is_over_at_once(autojum
         end = await run_link(ports, Dialing(RelayAddress("127.0.0.1", 8080, "/", secure=False), SEED, None), NoPilot())
     assert trio.current_time() == 0.0
     assert "cannot be reached" in end.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (b"404 Not Found", "HTTP 404, no relay answers at this path"),
+        (b"401 Unauthorized", "HTTP 401, it asks for an API key: set sync.api_key"),
+        (b"418 Teapot", "HTTP 418"),
+    ],
+)
+async def test_a_refused_upgrade_is_told_in_words(autojump_clock, status, said):
+    network = MemoryNetwork()
+    listener = (await network.listen("127.0.0.1", 8080))[0]
+
+    async def relay():
+        async with await listener.accept() as stream:
+            await stream.receive_some(4096)
+            await stream.send_all(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nX-Secret: yes\r\n\r\n")
+            await trio.testing.wait_all_tasks_blocked()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(relay)
+        dialing = Dialing(RelayAddress("127.0.0.1", 8080, "/", secure=False), SEED, None)
+        end = await run_link(make_fake_ports(1, network=network), dialing, NoPilot())
+    assert end.reason == f"the relay refused the connection: {said}"
+
+
+def test_what_has_no_words_says_its_cause():
+    broken = trio.BrokenResourceError()
+    assert words(broken) == "BrokenResourceError"
+    broken.__cause__ = OSError("wrong version number")
+    assert words(broken) == "wrong version number"

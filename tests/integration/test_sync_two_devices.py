@@ -8,7 +8,7 @@ import trio
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync import events
-from ferryman.protocol.sync.errors import AlreadyJoined, InviteRefused, NotEnabled, Offline, Pending
+from ferryman.protocol.sync.errors import AlreadyJoined, Closed, InviteRefused, NotEnabled, Offline, Pending
 from ferryman.protocol.sync.invite import read_link
 from tests.fakes.sync_world import World, connected, flushed, join, receive
 
@@ -299,6 +299,25 @@ async def test_without_a_group_there_is_nothing_to_push_into(autojump_clock, wor
             with pytest.raises(AppError) as caught:
                 await call
             assert caught.value.code == NotEnabled.code
+
+
+@pytest.mark.parametrize("data", [5, "text", None])
+async def test_data_is_bytes(autojump_clock, world, data):
+    async with world.relay(), world.device("a") as a:
+        await join(a)
+        for push in (a.sync.push, a.sync.enqueue):
+            with pytest.raises(BadInput, match=f"not {type(data).__name__}"):
+                await push(data)
+        assert a.sync.outbox().count == 0
+
+
+async def test_after_its_block_a_runtime_is_closed(autojump_clock, world):
+    async with world.device("a") as a:
+        pass
+    for call in (a.sync.push(b"x"), a.sync.pull(), a.sync.enable(), a.sync.create_invite()):
+        with pytest.raises(AppError) as caught:
+            await call
+        assert caught.value.code == Closed.code
 
 
 async def test_which_relay_must_be_known(autojump_clock, world):
