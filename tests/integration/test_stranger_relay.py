@@ -9,8 +9,15 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from ferryman.protocol.sync.errors import RelayRefused
-from ferryman.protocol.sync.events import Connected, Disconnected, Reconnecting, ResyncRequired, StatusChanged
+from ferryman.protocol.sync.errors import Pending, RelayRefused
+from ferryman.protocol.sync.events import (
+    BlobPushed,
+    Connected,
+    Disconnected,
+    Reconnecting,
+    ResyncRequired,
+    StatusChanged,
+)
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import open_runtime
 from tests.fakes.sync_world import connected, introduced, receive, until
@@ -174,14 +181,20 @@ async def test_ours_comes_back_after_each_end_and_sends_what_waited(tmp_path, re
     async with device(tmp_path) as ours, ours.sync.events() as events:
         await joined(ours, party)
         relay.refuse = refuse_once("PUSH", Refused(3001, closes=True))
-        assert (await ours.sync.push(b"on the way")).cursor == 2
-        assert len({push["blob_id"] for push in relay.heard("PUSH")}) == 2  # the introduction and this one
+        with pytest.raises(Pending) as on_the_way:
+            await ours.sync.push(b"on the way")
         statuses = []
         async for event in events:
-            if isinstance(event, StatusChanged):
-                statuses.append(type(event.status))
-                if statuses[-2:] == [Reconnecting, Connected]:
-                    return
+            match event:
+                case StatusChanged(status):
+                    statuses.append(type(status))
+                case BlobPushed(blob_id, 2):
+                    assert blob_id == on_the_way.value.blob_id
+                    break
+                case _:
+                    pass
+        assert statuses[-2:] == [Reconnecting, Connected]
+        assert len({push["blob_id"] for push in relay.heard("PUSH")}) == 2  # the introduction and this one
 
 
 def refuse_once(name, refused):

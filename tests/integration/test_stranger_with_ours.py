@@ -112,7 +112,7 @@ async def test_a_stranger_joins_by_a_code_of_ours_and_both_read_each_other(tmp_p
         data = outbox.seal(b"from the stranger", second := os.urandom(16), os.urandom(24))
         await in_thread(stranger_pushes, relay, group, [(first, hello), (second, data)])
         assert await receive(ours, 1) == [b"from the stranger"]
-        stored = b"".join(path.read_bytes() for path in relay.folder.iterdir())
+        stored = b"".join(path.read_bytes() for path in relay.folder.iterdir() if path.is_file())
         assert data in stored
         assert [said for said in (b"from ours", b"from the stranger") if said in stored] == []
 
