@@ -123,6 +123,14 @@ class RuntimeConfig(Table):
     sync: SyncConfig = Field(default_factory=SyncConfig)
     control: ControlConfig = Field(default_factory=ControlConfig)
 
+    @field_validator("home")
+    @classmethod
+    def _tilde_is_home(cls, home: Path) -> Path:
+        try:
+            return home.expanduser()
+        except RuntimeError as error:  # nobody's home
+            raise ValueError(str(error)) from None
+
     @property
     def ledger(self) -> Path:
         return self.home / "ledger.db"
@@ -163,4 +171,5 @@ def override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
 def complaint(error: ValidationError) -> str:
     """The first wrong key in one line. Values are left out: one of them may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(step) for step in first['loc']) or 'the configuration'}: {first['msg']}"
+    key = ".".join(str(step) for step in first["loc"]) or "the configuration"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"

@@ -195,5 +195,6 @@ def complaint(error: ValidationError) -> str:
     elif not key:  # what is wrong between tables names its keys itself
         said = first["msg"].removeprefix("Value error, ")
     else:
-        said = f"{key}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.80}"
+        given = "" if isinstance(first["input"], dict) else f", got {first['input']!r:.80}"
+        said = f"{key}: {first['msg'].removeprefix('Value error, ')}{given}"
     return f"{said} (and {len(more)} more)" if more else said

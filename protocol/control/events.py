@@ -50,8 +50,8 @@ def describe_status(status: events.ConnectionStatus) -> Happened:
     match status:
         case events.Disconnected(reason=reason) if reason:
             text = f"disconnected: {reason}"
-        case events.Reconnecting(attempt=attempt):
-            text = f"the relay is not reachable; attempt {attempt} follows"
+        case events.Reconnecting(attempt=attempt, reason=reason):
+            text = f"{reason or 'the relay is not reachable'}; attempt {attempt} follows"
         case _:
             text = connection
     return Happened(what="status", text=text, connection=connection)

@@ -66,7 +66,7 @@ def make_standing(
     return Standing(
         indicator=indicate(status, enabled=enabled and member is not None, waiting=waiting),
         connection=connection_of(status),
-        reason=status.reason if isinstance(status, Disconnected) else "",
+        reason=status.reason if isinstance(status, Disconnected | Reconnecting) else "",
         attempt=status.attempt if isinstance(status, Reconnecting) else 0,
         enabled=enabled,
         relay_url=None if member is None else member.relay_url,

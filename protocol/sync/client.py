@@ -89,7 +89,7 @@ def status(session: Session) -> events.ConnectionStatus:
         case Connecting(0) | Handshaking(0) | AwaitingWelcome(0):
             return events.Connecting()
         case BackingOff(attempt) | Connecting(attempt) | Handshaking(attempt) | AwaitingWelcome(attempt):
-            return events.Reconnecting(attempt)
+            return events.Reconnecting(attempt, session.trouble)
         case Online(info):
             return events.Connected(info)
         case _:
@@ -262,7 +262,8 @@ def lost(session: Session, how: Lost, attempt: int) -> Step:
         return replace(after, phase=Offline("another connection of this device took over")), effects
     if not session.rules.auto_reconnect:
         return replace(after, phase=Offline(how.reason)), effects
-    return replace(after, phase=BackingOff(attempt + 1)), (*effects, BackOff(attempt + 1))
+    after = replace(after, phase=BackingOff(attempt + 1), trouble=how.reason)
+    return after, (*effects, BackOff(attempt + 1))
 
 
 def disconnected(session: Session, reason: str) -> Step:

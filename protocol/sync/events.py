@@ -20,7 +20,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -54,9 +54,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Reconnecting:
-    """attempt: counts from 1, starts again after a successful connection."""
+    """attempt: counts from 1, starts again after a successful connection. reason: why the last one ended."""
 
     attempt: int
+    reason: str = field(default="", compare=False)
 
 
 ConnectionStatus: TypeAlias = Disconnected | Connecting | Connected | Reconnecting

@@ -98,7 +98,7 @@ class Session:
     """recorded: up to where the inbox has it on disk that nothing is left to take. shelf: the outbox as last seen.
 
     incarnation: the relay's name for this run of cursors, b"" for none. run: counts how often the relay turned out not
-    to have the history that we had; a cursor means something within its run.
+    to have the history that we had; a cursor means something within its run. trouble: why the last connection ended.
     """
 
     intake: Intake
@@ -111,3 +111,4 @@ class Session:
     host_pulls: tuple[PullUnderway, ...] = ()
     advance_armed: bool = False
     run: int = 0
+    trouble: str = ""

@@ -61,6 +61,10 @@ def connection(standing: Standing) -> str:
         case "connecting":
             return f"connecting to {standing.relay_url}"
         case "reconnecting":
-            return f"and {standing.relay_url} is not reachable now"
+            return f"and {standing.relay_url} is not reachable now{because(standing)}"
         case "disconnected":
-            return f"not connected to {standing.relay_url}{f': {standing.reason}' if standing.reason else ''}"
+            return f"not connected to {standing.relay_url}{because(standing)}"
+
+
+def because(standing: Standing) -> str:
+    return f": {standing.reason}" if standing.reason else ""

@@ -108,3 +108,10 @@ def test_tables_as_mappings_are_checked_like_a_file():
     assert RuntimeConfig.check({"home": "boat", "keys": {"allow_plain": True}}).keys.allow_plain
     with pytest.raises(BadInput, match=r"^config: sync\.rely_url: "):
         RuntimeConfig.check({"home": "boat", "sync": {"rely_url": "wss://relay.example.org"}})
+
+
+def test_a_tilde_is_the_users_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert str(RuntimeConfig.check({"home": "~/boat"}).home) == "/home/ada/boat"
+    with pytest.raises(BadInput, match="^config: home: "):
+        RuntimeConfig.check({"home": "~nobody-of-this-name/boat"})

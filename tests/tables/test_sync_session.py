@@ -516,6 +516,13 @@ def test_a_lost_connection_is_told_and_tried_again():
     assert (session.phase, only(BackOff, wanted)) == (BackingOff(1), [BackOff(1)])
 
 
+def test_while_it_is_tried_again_the_status_says_why():
+    session, _ = run(online(), Lost("the relay refused the connection: HTTP 404"))
+    for happened in (TimerDue("retry"), Upgraded()):
+        assert status(session).reason == "the relay refused the connection: HTTP 404"
+        session, _ = run(session, happened)
+
+
 def test_another_connection_of_this_device_wins_and_we_stay_away():
     session, wanted = run(online(), Lost("replaced", 4001))
     assert (isinstance(session.phase, Offline), only(BackOff, wanted)) == (True, [])
