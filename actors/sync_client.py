@@ -48,6 +48,7 @@ from ferryman.protocol.sync.outbox import Acknowledge, Reject, Totals
 from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
 from ferryman.protocol.sync.strands import Link, strands
 
+NO_RUN = -1  # of a page whose history is not on record yet: its cursors mean nothing to the inbox
 LEAVE_SECONDS = 0.5  # S4 §10.6: nobody waits longer for a goodbye
 OPEN_BLOBS = 64  # opened between two checkpoints: with signatures some four milliseconds
 HAND_BLOBS = 256  # given to the host at once: as many as one record takes
@@ -80,7 +81,9 @@ class SyncClient:
         self._desk = ReaderDesk(world, world.settings.max_blob_size)
         self._parcels = OutboxReader(world, self._line, self._outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
+        self._new_id = world.ports.ids.new_id
         self._sealed = trio.Event()
+        self._recorded_run = 0  # of a later one nothing is handed over: after a crash its number is another history's
         self._shelf = ShelfWatch(ctx.tasks, self._outbox, world.group_id, self.feed)
 
     async def run(self) -> None:
@@ -90,6 +93,7 @@ class SyncClient:
         rules = Rules(world.settings.auto_reconnect, world.settings.inline)
         intake = resume(world.device.device_id, position.through, position.above)
         self._session = Session(intake, position.incarnation, position.through, rules, run=position.run)
+        self._recorded_run = position.run
         self._desk.remember(position.chains)
         world.board.last_cursor = position.through
         for task in (self._pins, self._settled, self._taken, self._parcels):
@@ -200,19 +204,18 @@ class SyncClient:
                 command = Advance(world.group_id, self._session.run, through)
                 self._taken.record(self._new_id(), command, partial(self._recorded, run=self._session.run))
             case effects.RecordRestart(run, incarnation):
-                self._taken.record(self._new_id(), Restart(world.group_id, run, incarnation), self._restarted)
+                restart = Restart(world.group_id, run, incarnation)
+                self._taken.record(self._new_id(), restart, partial(self._restarted, run))
             case effects.PinRelay():
                 if self._line.unpinned_key is not None:
                     self._pins.record(self._new_id(), Pin(world.group_id, self._line.unpinned_key), lambda _: None)
             case effects.AnswerPull(ticket, response):
-                self._ctx.tasks.start_soon(self._desk.answer, ticket, response, self._session.run)
+                run = self._session.run if self._recorded_run == self._session.run else NO_RUN
+                self._ctx.tasks.start_soon(self._desk.answer, ticket, response, run)
             case effects.FailPull(ticket, reason):
                 self._desk.fail(ticket, Offline(reason, retryable=True))
             case _:
                 assert_never(effect)
-
-    def _new_id(self) -> bytes:
-        return self._world.ports.ids.new_id()
 
     def _show_status(self, status: Any) -> None:
         if self._world.board.status != status:
@@ -223,7 +226,8 @@ class SyncClient:
 
     def _serve(self) -> None:
         """Give the waiting reader what is opened."""
-        if self._desk.waiting and (entries := self._session.intake.to_hand(HAND_BLOBS)):
+        known = self._recorded_run == self._session.run
+        if known and self._desk.waiting and (entries := self._session.intake.to_hand(HAND_BLOBS)):
             self._desk.hand(entries)
             got = happenings.HostGot(entries[-1].cursor)
             self._session, wanted = client.step(self._session, got, trio.current_time())
@@ -286,9 +290,11 @@ class SyncClient:
             self._world.board.last_cursor = max(answer, self._world.board.last_cursor)
             self.feed(happenings.Recorded(answer))
 
-    def _restarted(self, answer: int | Refused) -> None:
+    def _restarted(self, run: int, answer: int | Refused) -> None:
         if isinstance(answer, int):
             self._world.board.last_cursor = answer
+            self._recorded_run = max(run, self._recorded_run)
+            self._serve()
 
     # --- the outbox's side
 

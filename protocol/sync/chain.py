@@ -134,7 +134,7 @@ def compare(view: ChainView, seq: int, sealed_hash: bytes) -> tuple[ChainView, t
     """Another device has seen the chain up to `seq`, and so should we have: everything before its word has come."""
     if seq > view.top:
         gap = (view.top + 1, seq)
-        missing = (*view.missing, gap)[-MAX_GAPS:]
+        missing = _bounded((*view.missing, gap))
         return ChainView(view.baseline, view.recent, missing, view.newest), (HistoryGap(*gap),)
     known = view.window
     at = bisect_left(known, seq, key=_seq)
@@ -179,22 +179,30 @@ def _place(view: ChainView, seen: Seen) -> tuple[ChainView, tuple[Verdict, ...]]
         same = known[at].sealed_hash == seen.sealed_hash
         return view, (Replayed() if same else HistoryFork(seq),)
     hole = next((gap for gap in view.missing if gap[0] <= seq <= gap[1]), None)
-    if hole is None and seq <= view.last - WINDOW:
-        return view, (Replayed(),)
+    if hole is None and view.baseline <= seq <= view.last - WINDOW:
+        return view, (Replayed(),)  # below the baseline nobody knows: better twice than never
     if not _links(known, at, seen):
         return view, (HistoryFork(seq),)
     verdicts: tuple[Verdict, ...] = (Delivered(),)
     missing = view.missing
     if seq > view.top + 1:
         gap = (view.top + 1, seq - 1)
-        missing = (*missing, gap)[-MAX_GAPS:]
+        missing = _bounded((*missing, gap))
         verdicts = (Delivered(), HistoryGap(*gap))
     elif hole is not None:
         rest = tuple(part for part in ((hole[0], seq - 1), (seq + 1, hole[1])) if part[0] <= part[1])
-        missing = tuple(part for gap in missing for part in (rest if gap == hole else (gap,)))[-MAX_GAPS:]
+        missing = _bounded(tuple(part for gap in missing for part in (rest if gap == hole else (gap,))))
         verdicts = (Delivered(),) if rest else (Delivered(), GapClosed(*hole))
     recent = ChainView(0, (*known[:at], seen, *known[at:])).window
-    return ChainView(min(view.baseline, seq), recent, missing), verdicts
+    return ChainView(view.baseline, recent, missing), verdicts
+
+
+def _bounded(missing: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+    """Too many holes: the two oldest become one. What was seen between them may come twice; a hole that is forgotten
+    would be taken for seen, and its blobs for replays."""
+    while len(missing) > MAX_GAPS:
+        missing = ((missing[0][0], missing[1][1]), *missing[2:])
+    return missing
 
 
 def _links(recent: tuple[Seen, ...], at: int, seen: Seen) -> bool:

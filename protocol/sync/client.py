@@ -161,6 +161,8 @@ def _step(session: Session, happened: Input, now: float) -> Step:
                     return hear(session, replace(session.phase, heard_at=now), message)
                 case TimerDue("stall") if now - session.phase.heard_at >= STALL_SECONDS and awaits(session):
                     return hang_up(session, CloseCode.NORMAL, "the relay does not answer")
+                case TimerDue("pull") if session.phase.doubted:
+                    return hang_up(session, CloseCode.NORMAL, "the relay refused a PULL, or did not answer it")
                 case Lost():
                     return lost(session, happened, 0)
                 case End():

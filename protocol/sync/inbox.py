@@ -199,6 +199,8 @@ class Inbox:
             case Restart(group_id, run, incarnation) if run == position.run:
                 named = (RunNamed(group_id, incarnation),) if incarnation != position.incarnation else ()
                 return Decision(named, reply=position.through)
+            case Restart(run=run) if run < position.run:  # said again after a later one
+                return Decision(reply=position.through)
             case Restart(group_id, run, incarnation):
                 return Decision((CursorsRestarted(group_id, incarnation, 0, run),), reply=0)
             case ConfirmCheckpoint(group_id, blobs):

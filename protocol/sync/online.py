@@ -100,20 +100,19 @@ def hear(session: Session, online: Online, message: Message) -> Step:
 
 
 def pulled(session: Session, online: Online, response: PullResponse) -> Step:
-    pull = online.pull
-    if pull is None:  # the answer to a PULL that we took for refused: then it was a PUSH
-        if not session.flight.sent:
-            return replace(session, phase=online), ()
-        flight = outflow.one_was_refused(session.flight)
-        return replace(session, phase=online, flight=flight), (SetTimer("push", HOLD_SECONDS),)
-    online = replace(online, pull=None)
+    pull, effects = online.pull, ()
+    if pull is None:
+        return replace(session, phase=online), ()
+    if online.doubted and session.flight.sent:  # it was not the PULL that was refused: then it was a PUSH
+        session = replace(session, flight=outflow.one_was_refused(session.flight))
+        effects = (SetTimer("push", HOLD_SECONDS),)
+    online = replace(online, pull=None, doubted=False)
     if pull.ticket:
-        return replace(session, phase=online), (AnswerPull(pull.ticket, response),)
-    effects: tuple[Effect, ...] = ()
+        return replace(session, phase=online), (AnswerPull(pull.ticket, response), *effects)
     inflows = session.intake
     if response.min_cursor is not None and inflows.covered < response.min_cursor - 1:
         inflows = inflow.skip_to(inflows, response.min_cursor - 1)
-        effects = (Tell(events.ResyncRequired("the relay no longer has blobs that we had not pulled")),)
+        effects += (Tell(events.ResyncRequired("the relay no longer has blobs that we had not pulled")),)
     inflows = inflow.answered(inflows, pull.after, response)
     online = replace(online, chained=response.has_more, catching_up=online.catching_up and response.has_more)
     return replace(session, phase=online, intake=inflows), effects
@@ -143,9 +142,8 @@ def complained(session: Session, online: Online, error: Error) -> Step:
         return replace(session, phase=online, flight=flight), (SetTimer("push", hold_seconds), told)
     if online.pull is None:
         return replace(session, phase=online), (told,)
-    pulls = (online.pull, *session.host_pulls) if online.pull.ticket else session.host_pulls
-    online = replace(online, pull=None, pulls_held=True)
-    return replace(session, phase=online, host_pulls=pulls), (SetTimer("pull", hold_seconds), told)
+    wait = SetTimer("pull", max(hold_seconds, HOLD_SECONDS))
+    return replace(session, phase=replace(online, doubted=True)), (wait, told)
 
 
 def move(session: Session, online: Online | None, happened: Input) -> Step:

@@ -67,7 +67,11 @@ class PullUnderway:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """pace: how often a PULL may follow a NOTIFY; chained: the last response had more, so the next PULL is free."""
+    """pace: how often a PULL may follow a NOTIFY; chained: the last response had more, so the next PULL is free.
+
+    doubted: an error came that may mean the PULL. Asked again on this connection, nobody could tell which answer is
+    whose, and one page for another would pass over blobs: so it is waited for, and then the connection ends.
+    """
 
     info: ConnectionInfo
     heartbeat_seconds: float
@@ -78,6 +82,7 @@ class Online:
     chained: bool = True
     pull: PullUnderway | None = None
     pulls_held: bool = False
+    doubted: bool = False
     ack_armed: bool = False
     acknowledged: int = 0
 

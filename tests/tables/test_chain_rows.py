@@ -82,7 +82,7 @@ ROWS = [
         (1, WINDOW + 9, 2),
         [NEW, (Delivered(), HistoryGap(2, WINDOW + 8)), NEW],
     ),
-    ("before the baseline and out of the window", (WINDOW + 9, 5), [NEW, AGAIN]),
+    ("before the baseline and out of the window", (WINDOW + 9, 5, 6), [NEW, NEW, NEW]),
 ]
 
 
@@ -107,6 +107,20 @@ def test_holes_are_remembered_up_to_a_bound():
     assert view is not None
     assert len(view.missing) == MAX_GAPS
     assert view.missing[-1] == (2 * MAX_GAPS + 2, 2 * MAX_GAPS + 2)
+
+
+def test_what_lies_in_a_hole_is_never_a_replay_however_many_holes_there_are():
+    odd = range(1, WINDOW + 10, 2)
+    view, _ = received(*odd)
+    for seq in range(2, WINDOW, 2):
+        view, verdicts = receive(view, *BLOBS[seq])
+        assert Delivered() in verdicts, seq
+
+
+def test_a_late_joiner_is_given_all_that_lies_before_the_first_it_saw():
+    """Its first is the newest, a checkpoint say; it restarts, and the relay gives it the rest from the beginning."""
+    seqs = (WINDOW + 90, *range(1, WINDOW + 90))
+    assert {verdicts[0] for verdicts in received(*seqs)[1]} == {Delivered()}
 
 
 def test_a_sender_counts_from_1_and_names_the_blob_before():

@@ -142,3 +142,8 @@ def test_what_older_versions_recorded_is_still_read():
         state = machine.evolve(state, decode(encode(event)))
     position = state.positions[GROUP]
     assert (position.through, [view.last for view in position.chains.values()]) == (1, [1])
+
+
+def test_a_restart_that_is_said_again_after_a_later_one_changes_nothing():
+    state, _ = carry(Restart(GROUP, 2, LATER), take(4, run=2))
+    assert machine.decide(state, Restart(GROUP, 1, ERA)).events == ()

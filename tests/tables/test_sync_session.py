@@ -304,12 +304,22 @@ def test_pulls_that_follow_notices_are_paced_and_those_that_follow_more_are_not(
     assert sent(wanted) == [Pull(31, 2, ack=False)]
 
 
-def test_a_refused_pull_is_tried_again_later():
+def test_a_pull_that_may_have_been_refused_is_waited_for_and_tried_again_on_another_connection():
     session, _ = run(online(), notice(1, None))
-    session, wanted = run(session, Received(Error(2000, "slow down", retry_after_ms=700)))
-    assert (sent(wanted), only(SetTimer, wanted)) == ([], [SetTimer("pull", 0.7)])
-    _, wanted = run(session, TimerDue("pull"))
-    assert sent(wanted) == [Pull(0, 1, ack=False)]
+    session, wanted = run(session, Received(Error(2000, "slow down", retry_after_ms=7000)))
+    assert (sent(wanted), only(SetTimer, wanted)) == ([], [SetTimer("pull", 7.0)])
+    session, wanted = run(session, TimerDue("pull"))
+    assert (session.phase, len(only(HangUp, wanted))) == (BackingOff(1), 1)
+
+
+def test_a_page_that_comes_after_an_error_is_never_taken_for_another_pulls():
+    session, _ = run(online(), notice(600, None), HostPulled(1, 500, 10))
+    session, _ = run(session, Received(page(*range(1, 101), more=True, top=600)))
+    session, _ = run(session, Received(Error(2000, "of an ACK", retry_after_ms=600)))
+    session, wanted = run(session, Received(page(*range(501, 511), top=600)))
+    assert ([each.ticket for each in only(AnswerPull, wanted)], session.intake.covered) == ([1], 100)
+    session, wanted = run(session, TimerDue("pull"))
+    assert not only(HangUp, wanted), "it was answered: nothing is in doubt any more"
 
 
 def test_an_answer_that_cannot_be_true_ends_the_connection():
@@ -391,10 +401,10 @@ def test_host_pulls_wait_for_each_other():
     assert sent(wanted) == [Pull(0, 2, ack=False)]
 
 
-def test_a_refused_host_pull_is_tried_again():
+def test_a_host_pull_that_may_have_been_refused_fails_with_its_connection():
     session, _ = run(online(), HostPulled(1, 0, 1), Received(Error(2000, "slow down")))
     _, wanted = run(session, TimerDue("pull"))
-    assert sent(wanted) == [Pull(0, 1, ack=False)]
+    assert [effect.ticket for effect in only(FailPull, wanted)] == [1]
 
 
 def test_a_host_pull_without_a_connection_fails_at_once_and_with_one_when_it_is_lost():
