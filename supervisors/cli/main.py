@@ -23,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from typing import cast
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.version import __version__
@@ -87,6 +87,9 @@ def run(arguments: list[str]) -> int:
     try:
         result = app(arguments, print_error=False, exit_on_error=False, result_action="return_value")
         sys.stdout.flush()
+    except UnusedCliTokensError:  # its own words would show them, and one may be an invite
+        said = "there are more arguments than this command takes, or an option that it does not know"
+        return complain(BadInput(f"{said} (see `ferryman --help`)"), as_json=as_json)
     except CycloptsError as error:
         return complain(BadInput(f"{one_line(str(error))} (see `ferryman --help`)"), as_json=as_json)
     except BaseException as error:  # noqa: BLE001 - the end of the process: nothing leaves it as a traceback

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from ferryman.supervisors.cli.main import run
 from ferryman.version import __version__
 
 FERRYMAN = [sys.executable, "-m", "ferryman"]
@@ -48,3 +49,10 @@ def test_a_reader_that_has_seen_enough_is_no_error():
         said = process.stderr.read()
         code = process.wait(30)
     assert (code, said) == (141, b"")
+
+
+def test_an_argument_too_many_is_not_repeated_since_it_may_be_an_invite(capsys):
+    assert run(["join", "ferryman://sync?invite=eyJzZWNyZXQi", "extra-ferryman://sync?invite=eyJzZWNyZXQi"]) == 2
+    said = capsys.readouterr().err
+    assert "eyJzZWNyZXQi" not in said
+    assert said.startswith("ferryman: there are more arguments than this command takes")
