@@ -170,6 +170,7 @@ class Connection:
                 return
             if self._over():
                 thrown_away += len(data)
+                self._meter.received(len(data), 0)
                 self._websocket.feed(data)
             else:
                 await self._take(data)
