@@ -3,7 +3,8 @@
     {"at": "2026-11-21T12:00:00Z", "level": "error", "event": "crashed", "actor": "group_router", ...}
 
 An actor is named by its kind; of a crash the type and the place of its cause are told, never its text: that may quote a
-message.
+message. A line that cannot be written is lost, and the next one says how many were: a full disk or a pipe that nobody
+reads must not end a relay.
 """
 
 from __future__ import annotations
@@ -28,6 +29,27 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 SOURCE = "source"  # the one fact that is an address
 
 
+class Sink:
+    """A stream of lines, some of which it may not take."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lost = 0
+
+    def missed(self) -> dict[str, int]:
+        return {"lost": self._lost} if self._lost else {}
+
+    def write(self, line: str) -> None:
+        try:
+            print(line, file=self._stream, flush=True)
+        except (OSError, ValueError):  # no room, nobody at the other end of the pipe, or closed
+            self._lost += 1
+        else:
+            self._lost = 0
+
+    debug = info = warning = error = critical = write  # as structlog calls it
+
+
 def make_log(
     clock: Clock,
     *,
@@ -39,9 +61,10 @@ def make_log(
     """A log into `stream`, standard error by default. Its time is the clock's; "auto" asks whether it is a terminal."""
     target = sys.stderr if stream is None else stream
     in_terminal = target.isatty()
+    sink = Sink(target)
 
     def stamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"at": datetime.fromtimestamp(clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **event}
+        return {"at": datetime.fromtimestamp(clock.now(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), **event, **sink.missed()}
 
     def blur(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if blur_ips and SOURCE in event:
@@ -55,7 +78,7 @@ def make_log(
         else structlog.processors.JSONRenderer()
     )
     return structlog.wrap_logger(
-        structlog.PrintLogger(target),
+        sink,
         processors=[structlog.processors.add_log_level, blur, stamp, render],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
     )

@@ -60,16 +60,17 @@ def connection(accepted: Accepted, ports: ConnectionPorts) -> Callable[[Context[
         ports.shared.metrics.connections_total += 1
         ports.shared.metrics.connections_active += 1
         one = Connection(ctx, accepted, ports)
-        ports.lines.say("debug", "connected", source=accepted.source)
         try:
+            ports.lines.say("debug", "connected", source=accepted.source)
             await one.run()
         finally:
             ports.shared.metrics.connections_active -= 1
-            ports.lines.say("debug", "disconnected", source=accepted.source, close=one.close_code)
+            close_code = one.close_code  # to leave is a close as well
             accepted.gone()
             one.leave()
             with trio.CancelScope(shield=True):
                 await accepted.stream.aclose()
+            ports.lines.say("debug", "disconnected", source=accepted.source, close=close_code)
 
     return body
 
@@ -169,6 +170,7 @@ class Connection:
                 return
             if self._over():
                 thrown_away += len(data)
+                self._meter.received(len(data), 0)
                 self._websocket.feed(data)
             else:
                 await self._take(data)

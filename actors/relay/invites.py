@@ -20,6 +20,7 @@ from ferryman.actors.core.messages import Ask
 from ferryman.actors.ports import Clock, Entropy
 from ferryman.actors.relay.buffer_messages import ClaimInvite, PutInvite, RevokeInvite
 from ferryman.actors.relay.settings import Settings
+from ferryman.actors.relay.transaction import StorageFull
 from ferryman.protocol.relay.code_letters import canonical
 
 BUFFER = "/buffer"
@@ -61,22 +62,25 @@ def invites(clock: Clock, entropy: Entropy, settings: Settings) -> Callable[[Con
         async for env in ctx:
             asked = env.msg
             lookup_key = canonical(asked.lookup_key, LOOKUP_LETTERS)
-            match asked:
-                case PostInvite(encrypted_payload=payload):
-                    if lookup_key is None:
-                        env.reply("bad key")
-                        continue
-                    token = urlsafe_b64encode(entropy.random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
-                    expires_at = clock.now() + LIFETIME_SECONDS
-                    put = PutInvite(lookup_key, payload, token_hash(token), expires_at, settings.max_invites)
-                    env.reply(await buffer.ask(put) or Posted(expires_at, token))
-                case FetchInvite():
-                    env.reply(None if lookup_key is None else await buffer.ask(ClaimInvite(lookup_key)))
-                case CancelInvite(revoke_token=token):
-                    gone = lookup_key is not None and await buffer.ask(RevokeInvite(lookup_key, token_hash(token)))
-                    env.reply(gone)
-                case other:
-                    raise TypeError(f"not a message of invites: {type(other).__name__}")
+            try:
+                match asked:
+                    case PostInvite(encrypted_payload=payload):
+                        if lookup_key is None:
+                            env.reply("bad key")
+                            continue
+                        token = urlsafe_b64encode(entropy.random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
+                        expires_at = clock.now() + LIFETIME_SECONDS
+                        put = PutInvite(lookup_key, payload, token_hash(token), expires_at, settings.max_invites)
+                        env.reply(await buffer.ask(put) or Posted(expires_at, token))
+                    case FetchInvite():
+                        env.reply(None if lookup_key is None else await buffer.ask(ClaimInvite(lookup_key)))
+                    case CancelInvite(revoke_token=token):
+                        gone = lookup_key is not None and await buffer.ask(RevokeInvite(lookup_key, token_hash(token)))
+                        env.reply(gone)
+                    case other:
+                        raise TypeError(f"not a message of invites: {type(other).__name__}")
+            except StorageFull as error:  # whoever asks comes again: a full disk is nobody's crash
+                env.fail(error)
 
     return body
 

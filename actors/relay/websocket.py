@@ -13,6 +13,9 @@
 | a frame against RFC 6455               | 1002                |
 | close                                  | echoed, then closed |
 
+Whoever broke a rule is not listened to after that, not even for his close frame. After an orderly close of ours only
+the peer's is waited for: pings are not answered, and after 64 control frames or pieces we are deaf too.
+
 Nearly every frame is a whole binary message, and those are cut and unmasked here; all others go to the library piece by
 piece, as does whatever breaks a rule: it keeps the rules, we only know where a frame begins and ends.
 """
@@ -60,6 +63,7 @@ class WebSocket:
         self._passing = 0  # so many bytes of the frame that has begun are the library's
         self._pieces: list[bytes] = []
         self._controls = 0
+        self._deaf = False  # to read on would be work for nothing
         self._output: list[bytes] = []
 
     @property
@@ -73,6 +77,8 @@ class WebSocket:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Binary messages that end in `data`. Nothing after a violation or a close."""
+        if self._deaf:
+            return []
         if self._held:
             self._held += data
             if len(self._held) < self._wanted:
@@ -81,7 +87,7 @@ class WebSocket:
             self._held.clear()
         messages: list[bytes] = []
         at, size = 0, len(data)
-        while at < size:
+        while at < size and not self._deaf:
             if self._passing:
                 piece = data[at : at + self._passing]
                 self._passing -= len(piece)
@@ -112,17 +118,23 @@ class WebSocket:
 
     def _pass(self, piece: bytes, messages: list[bytes]) -> None:
         """Let the library read a piece of a frame that is anything but a whole binary message."""
-        was_closing = self.closing
         self._protocol.receive_data(piece)
         events = self._protocol.events_received()
-        self._output += self._protocol.data_to_send()
+        answer = self._protocol.data_to_send()
+        if self.closing:  # by us, in good order: nothing follows our close frame
+            self._controls += len(events)
+            broken = self._protocol.parser_exc is not None
+            self._deaf = broken or self.closed_by_peer or self._controls > MAX_CONTROLS
+            return
+        self._output += answer
         self.closing = self._protocol.state is not State.OPEN
-        for event in () if was_closing else events:
+        for event in events:
             if isinstance(event, Frame):
                 goes_on = self._take(event, messages)
                 event.data = b""  # the library keeps the last frame until the next one: of a thousand peers, a gigabyte
                 if not goes_on:
                     break
+        self._deaf = self.closing
 
     def _take(self, frame: Frame, messages: list[bytes]) -> bool:
         match frame.opcode:

@@ -12,7 +12,7 @@ from ferryman.actors.real_ports import FileDisk, make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.messages import Error, Pull, Push
 from ferryman.supervisors.relay import open_relay
-from tests.fakes.raw_wire import UPGRADE
+from tests.fakes.raw_wire import PING, UPGRADE, ws
 from tests.fakes.relay_world import from_source, memory_relay, real_relay, relay_config
 from tests.fakes.wire_client import blob_id
 
@@ -47,6 +47,21 @@ async def test_a_source_that_sent_too_much_does_not_start_anew_with_a_connection
         assert (await upgrade(await world.stream(elsewhere)))[0] == 101
         await trio.sleep(waits[0])
         assert (await upgrade(await world.stream()))[0] == 101
+
+
+async def test_what_is_thrown_away_after_our_close_is_on_the_account(autojump_clock):
+    async with memory_relay(limits={"ingress_bytes_per_minute": 100_000}) as world:
+        stream = await world.stream()
+        await stream.send_all(UPGRADE)
+        await stream.receive_some(4096)
+        await stream.send_all(ws(PING) * 65)
+        await trio.testing.wait_all_tasks_blocked()
+        with contextlib.suppress(trio.BrokenResourceError):
+            for _ in range(50):
+                await stream.send_all(ws(PING) * 1000)
+        await stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await upgrade(await world.stream()))[0] == 429
 
 
 async def test_an_error_now_and_then_does_not_keep_a_connection_that_is_in_no_group(autojump_clock):

@@ -5,6 +5,7 @@ one transaction and nothing beside it.
 """
 
 import contextlib
+import json
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,30 @@ async def test_a_disk_too_full_to_give_pages_back_ends_the_round_and_nobody_is_c
             while await buffer.ask(VacuumSome()):
                 pass
         assert [event for event in world.events if isinstance(event, Crashed)] == []
+
+
+async def test_invites_on_a_full_disk_are_a_503_and_nobody_is_cut_off(autojump_clock):
+    disk = MemoryDisk()
+    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        assert await post_invite(world, "ABCD2345") == b"201"
+        disk.capacity = disk.used
+        assert [await post_invite(world, f"ABCD234{last}") for last in "67892"] == [b"503"] * 5
+        assert await of_invites(world, b"GET /invite/ABCD2345") == b"503"
+        disk.capacity = None
+        assert await post_invite(world, "ABCD2346") == b"201"
+        assert (await anna.push(1)).cursor == 1
+        assert [event for event in world.events if isinstance(event, Crashed)] == []
+
+
+async def post_invite(world, key):
+    body = json.dumps({"lookup_key": key, "encrypted_payload": "x" * 4000}).encode()
+    return await of_invites(world, b"POST /invite", body)
+
+
+async def of_invites(world, asked, body=b""):
+    """The status; b"" where the connection ends without one."""
+    async with await world.stream() as stream:
+        head = b" HTTP/1.1\r\nHost: relay\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+        await stream.send_all(asked + head + body)
+        return (await stream.receive_some(65_536))[9:12]

@@ -1,19 +1,24 @@
 """The log of a busy relay: what is in it, in which form, and what never is."""
 
+import errno
 import io
 import json
 import random
 
 import httpx
 import pytest
+import structlog
 import trio
 from trio_websocket import ConnectionClosed
 
+from ferryman.actors.core.events import Ended
 from ferryman.actors.relay.access import hash_key, new_key
 from ferryman.actors.relay.log_lines import LINES_A_SECOND, LogLines, blurred
+from ferryman.actors.relay.metrics import Metrics
 from ferryman.protocol.relay.messages import Ack, Delete, Error, Hello, Pull, Push
-from ferryman.supervisors.relay_log import line_writer, make_log
+from ferryman.supervisors.relay_log import event_writer, line_writer, make_log, reporter
 from tests.fakes.ports import FakeClock
+from tests.fakes.raw_wire import UPGRADE
 from tests.fakes.relay_process import relay_process, run_to_its_end, write_config
 from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id, connect, device
@@ -87,6 +92,69 @@ async def test_who_is_refused_is_logged_with_address_and_status(autojump_clock):
                 pass
     [line] = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert (line["event"], line["source"], line["status"]) == ("refused", "127.0.0.1", 429)
+
+
+class Full(io.StringIO):
+    """A stream that takes nothing while it `fails`."""
+
+    fails = None
+
+    def write(self, text):
+        if self.fails:
+            raise self.fails
+        return super().write(text)
+
+
+FAILURES = [OSError(errno.ENOSPC, "no space"), BrokenPipeError(errno.EPIPE, "nobody reads"), ValueError("closed")]
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=["full", "pipe", "closed"])
+async def test_a_log_that_cannot_be_written_ends_nobody(autojump_clock, failure):
+    stream = Full()
+    log = make_log(FakeClock(), level="debug", stream=stream, form="json")
+    async with memory_relay(log_to=log) as world, world.client("anna") as anna:
+        await anna.hello(b"a group that is one of bare IDs.")
+        stream.fails = failure
+        raised = None
+        try:  # each way into the log: a line, what the tree reports, one stranger's failure
+            LogLines(line_writer(log)).say("warning", "something")
+            event_writer(log, Metrics())(Ended("/connections/1", failure))
+            reporter(log)("http", failure)
+        except Exception as error:
+            raised = error
+        assert raised is None
+        async with world.client("bert"):
+            pass
+        world.crash("/infrastructure/invites")
+        await trio.sleep(1)
+        stream.fails = None
+        assert (world.relay.visitors.total, world.relay.metrics.connections_active) == (1, 1)
+        assert (await anna.push(1)).cursor == 1
+        log.info("room again")
+        log.info("and more")
+    said = [json.loads(line) for line in stream.getvalue().splitlines()]
+    at = [line["event"] for line in said].index("room again")
+    assert said[at].get("lost") == 6
+    assert "lost" not in said[at + 1]
+
+
+@pytest.mark.parametrize("event", ["connected", "disconnected"])
+async def test_a_line_that_fails_leaves_nothing_of_its_connection_behind(autojump_clock, event):
+    def fail_at(_, __, said):
+        if said["event"] == event:
+            raise RuntimeError("planned by the test")
+        return str(said)
+
+    log = structlog.wrap_logger(structlog.PrintLogger(io.StringIO()), processors=[fail_at])
+    async with memory_relay(log_to=log) as world:
+        stream = await world.stream()
+        await stream.send_all(UPGRADE)
+        assert await stream.receive_some(4096)
+        await trio.sleep(1)
+        await stream.aclose()
+        await trio.sleep(5)
+        relay = world.relay
+        assert (relay.visitors.total, relay.metrics.connections_active) == (0, 0)
 
 
 class Secrets:
