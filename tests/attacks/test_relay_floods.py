@@ -46,7 +46,7 @@ def test_who_broke_a_rule_is_not_read_any_more(violation, in_one):
     alone = open_websocket()
     alone.feed(violation)
     socket = open_websocket()
-    for data in [violation + PING * 3000 + CLOSE] if in_one else [violation, PING * 3000, CLOSE]:
+    for data in [violation + PING * 3 + CLOSE] if in_one else [violation, PING * 3, CLOSE]:
         assert socket.feed(data) == []
     assert socket.closing
     assert not socket.closed_by_peer
