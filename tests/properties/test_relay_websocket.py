@@ -1,9 +1,11 @@
 """The relay's reading of WebSocket frames: however the bytes are cut, the same messages come out, in their order."""
 
+import gc
 import struct
 
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame
 
 from ferryman.actors.relay.websocket import accept
 from tests.benchmarks.wire_line import UPGRADE
@@ -80,3 +82,12 @@ def test_a_whole_message_between_the_pieces_of_another_ends_it():
     websocket, _ = accept(UPGRADE, max_message=MAX_MESSAGE)
     assert websocket.feed(frame(BINARY, b"a", b"mask", fin=False) + frame(BINARY, b"b", b"mask")) == []
     assert websocket.closing
+
+
+def test_a_message_in_pieces_does_not_stay_in_memory_after_it_was_read():
+    websocket, _ = accept(UPGRADE, max_message=MAX_MESSAGE)
+    payload, mask = bytes([77]) * 60_000, bytes(4)
+    pieces = frame(BINARY, payload, mask, fin=False) + frame(CONT, payload[:10_000], mask)
+    assert [len(message) for message in websocket.feed(pieces)] == [70_000]
+    kept = [one for one in gc.get_objects() if isinstance(one, Frame) and len(one.data) > 1_000]
+    assert kept == []
