@@ -77,7 +77,7 @@ class OsKeychain:
     def set(self, name: str, secret: bytes) -> None:
         try:
             self._backend.set_password(SERVICE, self._user(name), base64.b64encode(secret).decode())
-        except Exception as error:  # as above
+        except Exception as error:  # as in get: whatever a backend raises, it does not answer
             raise _unavailable(error) from error
 
     def delete(self, name: str) -> None:
@@ -85,7 +85,7 @@ class OsKeychain:
             return
         try:
             self._backend.delete_password(SERVICE, self._user(name))
-        except Exception as error:  # as above
+        except Exception as error:  # as in get: whatever a backend raises, it does not answer
             raise _unavailable(error) from error
 
     def _user(self, name: str) -> str:
