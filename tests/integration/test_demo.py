@@ -127,21 +127,32 @@ async def open_demo(*arguments, tmp_path, until, stdin=subprocess.DEVNULL):
         with trio.fail_after(WAIT_SECONDS):
             yield process, await said(process, until)
     finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
+        await end(process)
+
+
+async def end(process):
+    process.kill()
+    with trio.CancelScope(shield=True):
+        await process.wait()
         for stream in (process.stdout, process.stderr, process.stdin):
             if stream is not None:
                 await stream.aclose()
 
 
 async def said(process, until):
+    """What a process says up to `until`: a pipe hands a line over in as many pieces as it likes."""
     text = ""
     while until not in text:
         chunk = await process.stdout.receive_some(4096)
-        assert chunk, text + (await process.stderr.receive_some(65536)).decode()
+        assert chunk, text + (await all_errors(process) if process.stderr else "")
         text += chunk.decode()
     return text
+
+
+async def said_line(process, until):
+    """The same, up to the end of the line with `until` in it."""
+    text = await said(process, until)
+    return text if "\n" in text.partition(until)[2] else text + await said(process, "\n")
 
 
 async def all_errors(process):
@@ -214,18 +225,21 @@ async def test_what_it_says_that_one_can_do_afterwards_can_be_done(folder, tmp_p
         [join, verify] = [line.strip() for line in text.splitlines() if line.startswith("  ")][-2:]
         command = ["sh", "-c", f"exec {join.replace('python ', 'python -u ')}"]
         guest = await trio.lowlevel.open_process(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        async with guest.stdin, guest.stdout:
+        try:
             await guest.stdin.send_all(b"ahoy from a [bold]guest\n")
             assert "ahoy from a [bold]guest" in await said(process, "guest\n")
             await process.stdin.send_all(b"ahoy yourself\n")
-            assert b"ahoy yourself" in await guest.stdout.receive_some(4096)
+            assert "ahoy yourself" in await said(guest, "yourself")
             await process.stdin.send_all(b"\n")
             another = await said(process, " at ws://")
             assert re.search(r"another device may join by (\w{4}-){3}\w{4} at ws://", another)
             assert another.split(" by ")[1][:19] != join[-19:]
-        await guest.wait()
+            await guest.stdin.aclose()
+            await guest.wait()
+        finally:
+            await end(guest)
         process.send_signal(signal.SIGINT)
-        last = await said(process, "rm -r")
+        last = await said_line(process, "rm -r")
         assert await process.wait() == 0
     [kept] = folders_in(tmp_path)
     assert f"The folder stays until you remove it: rm -r {kept}" in last + "\n"
