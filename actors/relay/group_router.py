@@ -267,12 +267,13 @@ class Router:
 
     def _settle(self, outcomes: Outcomes) -> None:
         seats = self._seats.of(self._group_id)
+        now = trio.current_time()
         max_cursor = self._group.max_cursor
         for outcome in outcomes:
             if isinstance(outcome, Refused):
                 outcome.push.seat.refuse(outcome.refusal)
                 continue
-            self._notices.committed(outcome, seats)
+            self._notices.committed(outcome, seats, now)
             max_cursor = max(max_cursor, outcome.cursor)
         self._group = replace(self._group, max_cursor=max_cursor)
 

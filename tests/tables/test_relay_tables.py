@@ -30,7 +30,7 @@ class Shelf:
     def push(self, number, payload=b"sealed", *, group=GROUP, sender=ANNA, ttl=0, now=NOW):
         push = Push(None, blob_id(number), sender, payload, ttl, 0.0)
         digest = sha256(payload).digest()
-        return self.tables.recall(group, push, digest) or self.tables.store(group, b"i" * 16, push, digest, now)
+        return self.tables.recall(group, push, digest) or self.tables.store(group, b"i" * 16, [(push, digest)], now)[0]
 
     def seen(self, device, acked=0, *, now=NOW):
         self.tables.register(GROUP, Device(device, "name", now, now, acked, proven=False))
