@@ -13,7 +13,7 @@ from dataclasses import replace
 import trio
 
 from ferryman.actors.relay.frames import FrameWriter
-from ferryman.actors.relay.seats import Seats
+from ferryman.actors.relay.seats import Seat, Seats
 from ferryman.protocol.relay.group import Device, Group
 from ferryman.protocol.relay.messages import PeerDevice, Peers, Status
 
@@ -32,10 +32,16 @@ class Roll:
         self._due = False
 
     def changed(self) -> None:
-        """A device registered, connected, disconnected, was removed, or changed name or status."""
+        """A device registered, connected, disconnected, was removed, or changed its name or its status."""
         if not self._due:
             self._due = True
             self._tasks.start_soon(self._tell)
+
+    def heard(self, seat: Seat, status: Status) -> None:
+        """A PRESENCE: most are heartbeats, and say what is known."""
+        if status != seat.status:
+            seat.status = status
+            self.changed()
 
     async def _tell(self) -> None:
         await trio.sleep_until(self._told_at + PEERS_SECONDS)
