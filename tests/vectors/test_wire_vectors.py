@@ -162,6 +162,7 @@ def test_a_sealed_blob_is_made_of_the_parts_of_the_page():
     assert plain == b"\x08" + chain + CONTENT
 
 
+@pytest.mark.req("W10-08")
 def test_a_signed_and_padded_blob_is_made_of_the_parts_of_the_page():
     sealed = bytes.fromhex(COMMITTED["blobs"]["padded and signed"])
     aad = b"ferryman/blob/1" + b"\x01" + bytes(4) + group().group_id + ANNA.device_id + BLOB_ID
