@@ -7,8 +7,10 @@ import pytest
 
 from ferryman.protocol.relay.envelope import decode_frame
 from ferryman.protocol.relay.errors import InvalidMessage
-from tests.fakes.wire import frame
-from tests.fakes.wire_samples import BY_NAME
+from tests.fakes.wire import frame, group
+from tests.fakes.wire_samples import BY_NAME, SAMPLES
+
+ENVELOPE = "version msg_type sender_id group_id cursor timestamp nonce payload"
 
 # sample: its fields in the words of the page
 FIELDS = {
@@ -80,6 +82,33 @@ def complaint(name: str, array: str | None, field: str, value: object) -> str | 
     except InvalidMessage as invalid:
         return invalid.message
     return None
+
+
+@pytest.mark.req("W3-01", "W3-02")
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_an_envelope_is_written_as_a_map_in_the_order_of_the_page(sample):
+    envelope = msgpack.unpackb(frame(sample.message))
+    assert list(envelope) == ENVELOPE.split()
+    assert (envelope["group_id"], envelope["cursor"]) == (group().group_id, 0)
+    sizes = [(type(envelope[name]), len(envelope[name])) for name in ("sender_id", "group_id", "nonce")]
+    assert sizes == [(bytes, 32), (bytes, 32), (bytes, 24)]
+
+
+@pytest.mark.req("W3-13", "W3-14")
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+def test_a_message_is_written_strictly(sample):
+    """Maps with string keys, bytes as bin, in the order of the page, and nothing where a field is absent."""
+    message = msgpack.unpackb(msgpack.unpackb(frame(sample.message))["payload"])
+    values = {name: getattr(sample.message, name) for name in sample.message.__struct_fields__}
+    present = {name: plain(value) for name, value in values.items() if value is not None}
+    assert list(message.items()) == list(present.items())
+
+
+def plain(value: object) -> object:
+    """A field's value as MessagePack has it."""
+    if isinstance(value, tuple):
+        return [{name: getattr(entry, name) for name in entry.__struct_fields__} for entry in value]
+    return value
 
 
 @pytest.mark.req("W4-31")

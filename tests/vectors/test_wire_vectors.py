@@ -26,6 +26,7 @@ from tests.vectors.wire_cases import CONTENT, INVITE, cases
 COMMITTED = json.loads((Path(__file__).parent / "wire.json").read_text())
 
 
+@pytest.mark.req("W2-01", "W10-05")
 @pytest.mark.parametrize("part", COMMITTED)
 def test_this_version_makes_the_committed_bytes(part):
     assert cases()[part] == COMMITTED[part]
