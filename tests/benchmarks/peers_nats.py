@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import socket
@@ -33,29 +34,27 @@ def nats_server() -> Iterator[int]:
     """Its port. JetStream acknowledges after the fsync."""
     binary = nats_binary()
     with tempfile.TemporaryDirectory(prefix="nats-") as folder:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
         config = Path(folder) / "nats.conf"
         config.write_text(
-            f'host: "127.0.0.1"\nport: {port}\njetstream {{ store_dir: "{folder}/store", sync_interval: always }}\n'
+            f'host: "127.0.0.1"\nport: -1\nports_file_dir: "{folder}"\n'
+            f'jetstream {{ store_dir: "{folder}/store", sync_interval: always }}\n'
         )
         process = subprocess.Popen([str(binary), "-c", str(config)], stderr=subprocess.DEVNULL)
         try:
-            wait_for(port)
-            yield port
+            yield port_said_in(Path(folder))
         finally:
-            process.terminate()
+            process.kill()
             process.wait(PATIENCE_SECONDS)
 
 
-def wait_for(port: int) -> None:
+def port_said_in(folder: Path) -> int:
+    """The server takes a free port, and writes it into a file once it listens."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            time.sleep(0.05)
+        for path in folder.glob("*.ports"):
+            if (said := path.read_text()).endswith("}"):
+                return int(json.loads(said)["nats"][0].rpartition(":")[2])
+        time.sleep(0.05)
     raise NotRun("the server did not come up")
 
 
