@@ -26,7 +26,7 @@ def child(*command: object, **options: Any) -> Iterator[subprocess.Popen]:
         try:
             yield process
         finally:
-            end(process)
+            kill(process)
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def ended_after(process: subprocess.Popen, seconds: float) -> Iterator[None]:
         limit.cancel()
 
 
-def end(process: subprocess.Popen) -> None:
+def kill(process: subprocess.Popen) -> None:
     process.kill()
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
@@ -60,5 +60,5 @@ def listening(process: subprocess.Popen) -> dict[str, Any]:
         assert line, "the relay ended before it listened"
         return json.loads(line)
     except BaseException:
-        end(process)
+        kill(process)
         raise

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferryman.supervisors.cli import main
-from tests.fakes import child as processes
-from tests.fakes.child import PATIENCE_SECONDS, child, listening
+from tests.fakes.child import PATIENCE_SECONDS, child, kill, listening
 from tests.fakes.relay_process import write_config
 
 FERRYMAN = [sys.executable, "-m", "ferryman"]
@@ -119,7 +118,7 @@ class RelayProcess:
 
     def kill(self) -> None:
         if self._process is not None:
-            processes.end(self._process)
+            kill(self._process)
             self._process = None
 
     @property

@@ -24,7 +24,7 @@ from pathlib import Path
 import trio
 
 from ferryman.supervisors.relay_config import LimitsConfig
-from tests.fakes.child import PATIENCE_SECONDS, end, listening
+from tests.fakes.child import PATIENCE_SECONDS, kill, listening
 from tests.fakes.raw_wire import RawDevice
 from tests.fakes.relay_process import write_config
 from tests.fakes.wire_client import WireClient, connect_over, device
@@ -71,7 +71,7 @@ class LiveRelay:
         try:
             yield cls(process, said, log, trusted)
         finally:
-            end(process)
+            kill(process)
 
     async def stream(self, source: str = "127.0.0.1") -> trio.SocketStream:
         """A connected socket that comes from `source`."""
