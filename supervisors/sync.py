@@ -43,6 +43,7 @@ from ferryman.supervisors.invites import InviteDesk
 SECRET_BYTES = 32
 SALT_BYTES = 16
 KEY_BYTES = 32
+CONNECT_SECONDS = 30.0  # as long as a push waits
 START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
 REFUSALS: dict[str, type[AppError]] = {
     out.BLOB_TOO_LARGE: BlobTooLarge,
@@ -160,10 +161,12 @@ class Sync:
     ) -> PullResult:
         """What the relay holds after a cursor (after what was taken, when left out). Acknowledges nothing.
 
-        limit: 1 to 1,000; the relay may give fewer. own: this device's blobs too. Raises NotEnabled, Offline."""
+        limit: 1 to 1,000; the relay may give fewer. own: this device's blobs too. A connection that is just being made
+        is waited for. Raises NotEnabled, Offline."""
         if not 1 <= limit <= MAX_PULL_LIMIT or (after_cursor is not None and after_cursor < 0):
             raise BadInput(f"limit is 1 to {MAX_PULL_LIMIT}, after_cursor counts from 0")
         await self._member()
+        await self._while_connecting()
         client = self._harbour.board.client
         if client is None:
             raise Offline("sync is switched off: call enable()", retryable=True)
@@ -173,6 +176,15 @@ class Sync:
             raise Offline("the sync client was restarted meanwhile: try again", retryable=True) from error
         blobs = tuple(show(handed, self._deliveries.take) for handed in page.blobs)
         return PullResult(blobs, page.has_more, page.max_cursor)
+
+    async def _while_connecting(self) -> None:
+        async with self.events() as events:
+            if not isinstance(self.status(), Connecting):
+                return
+            with trio.move_on_after(CONNECT_SECONDS):
+                async for _ in events:
+                    if not isinstance(self.status(), Connecting):
+                        break
 
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""

@@ -10,7 +10,9 @@ import trio
 from ferryman.protocol.crypto.noise import PIECE_BYTES, SEALED_PIECE_BYTES, static_public
 from ferryman.protocol.identity import read_id
 from ferryman.protocol.relay.messages import Push, PushAck
+from tests.attacks.test_hostile_frames import FLOODS, LONGEST, with_ignored
 from tests.attacks.test_hostile_handshakes import ANNA_NUMBER, LOW_ORDER, NOT_CANONICAL, key
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.raw_wire import BINARY, CONT, PING, PONG, TEXT, ws
 from tests.fakes.wire import ANNA
 from tests.fakes.wire_client import blob_id
@@ -33,6 +35,12 @@ FRAMES = {
     "an empty message": (ws(BINARY), 1008),
 }
 
+BOMBS = {
+    **{f"ignored {name}": with_ignored(value) for name, value in FLOODS.items()},
+    "nested a million deep": with_ignored(b"\x91" * (LONGEST - 1000) + b"\xc0"),
+    "a million entries for an envelope": FLOODS["nils"],
+}
+
 UNREADABLE = {True: (1002, 1003, 1008, 1009), False: (1008,)}  # of WebSocket frames, of anything inside them
 
 
@@ -45,7 +53,7 @@ async def say(raw, data):
 async def end_of(raw, data):
     """(code of the last ERROR or 0, close code) after these bytes; None where nothing ends."""
     ended = None
-    with trio.move_on_after(10):
+    with trio.move_on_after(PATIENCE_SECONDS):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(say, raw, data)
             ended = await raw.ended()
@@ -72,7 +80,7 @@ async def test_a_message_in_pieces_of_one_byte_has_an_end(relay, stage, code):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("stage", ["WebSocket", "Noise 1", "Noise 3", "sealed", "a frame", "a frame's end"])
+@pytest.mark.parametrize("stage", ["WebSocket", "Noise 1", "Noise 3", "a HELLO", "sealed", "a frame", "a frame's end"])
 async def test_random_bytes_at_every_stage_end_the_connection(relay, stage, seed):
     chance = Random(f"{stage} {seed}")
     async with relay.raw("mallory") as mallory:
@@ -84,6 +92,9 @@ async def test_random_bytes_at_every_stage_end_the_connection(relay, stage, seed
             case "Noise 3":
                 await mallory.first()
                 data = ws(BINARY, chance.randbytes(64))
+            case "a HELLO":
+                await mallory.secured()
+                data = ws(BINARY, mallory.seal(b"\xc1" + chance.randbytes(500)))
             case "sealed":
                 await mallory.welcomed(GROUP)
                 data = ws(BINARY, chance.randbytes(1000))
@@ -95,6 +106,14 @@ async def test_random_bytes_at_every_stage_end_the_connection(relay, stage, seed
                 plain = mallory.plain(Push(blob_id(1), b"x", 0)) + chance.randbytes(1)
                 data = ws(BINARY, mallory.seal(plain))
         assert await end_of(mallory, data) in [(0, code) for code in UNREADABLE[stage == "WebSocket"]]
+
+
+@pytest.mark.parametrize("data", [*BOMBS.values()], ids=BOMBS)
+async def test_a_frame_that_is_small_to_send_and_large_to_hold_is_refused(relay, data):
+    """Sealed well, and as long as a frame may be."""
+    async with relay.raw("mallory") as mallory:
+        await mallory.welcomed(GROUP)
+        assert await end_of(mallory, b"".join(ws(BINARY, mallory.seal(data)) for _ in range(3))) == (1000, 1008)
 
 
 @pytest.mark.parametrize("number", [*LOW_ORDER.values(), *NOT_CANONICAL.values()], ids=[*LOW_ORDER, *NOT_CANONICAL])

@@ -8,6 +8,7 @@ import trio
 
 from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Ack, Delete, Hello, Presence, Pull, Push
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.wire_client import blob_id, device
 
 GROUP = b"a group that is one of bare IDs."
@@ -116,7 +117,7 @@ async def test_the_same_device_twice_is_the_newer_one_and_the_other_is_told(rela
     async with relay.raw("anna") as anna, relay.raw("anna") as copy:
         await anna.welcomed(GROUP)
         await copy.welcomed(GROUP)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_SECONDS):
             assert await anna.ended() == (0, 4001)
         await copy.say(Pull(0, 1, False))
         await copy.hear()

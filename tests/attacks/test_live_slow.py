@@ -20,7 +20,7 @@ METRICS = b"GET /metrics HTTP/1.1\r\nHost: relay\r\n\r\n"
 MESSAGE1 = ws(BINARY, initiate(device("slow").noise_private, b"e" * 32)[1])
 REQUEST = 10.0  # seconds for a request, or for the upgrade and the handshake together
 STALLED = 15.0  # seconds without one byte taken
-LATE = 6.0  # of a machine that does other things as well
+LATE = 20.0  # of a machine that does other things as well
 READS_NOTHING = 4096  # bytes of a receive buffer: the least that a kernel gives
 
 # name: what comes first, what comes every half second, what the last words begin with

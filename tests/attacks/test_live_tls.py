@@ -7,7 +7,9 @@ from random import Random
 import pytest
 import trio
 
+from tests.attacks.test_live_slow import LATE, REQUEST
 from tests.fakes.certificates import self_signed
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.live_relay import LiveRelay, can_be_many_sources
 from tests.fakes.raw_wire import BINARY, UPGRADE, RawDevice, ws
 from tests.fakes.wire_client import device
@@ -37,7 +39,7 @@ async def answer_to(relay, data):
     """Everything that comes back to these bytes below TLS."""
     heard = b""
     async with await relay.stream(relay.address()) as stream:
-        with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(15):
+        with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(PATIENCE_SECONDS):
             await stream.send_all(data)
             while piece := await stream.receive_some(65_536):
                 heard += piece
@@ -77,7 +79,7 @@ async def test_half_a_handshake_is_waited_for_ten_seconds_and_others_meanwhile_a
         for part in (hello[:3], hello[:50], hello[:-1], hello):
             nursery.start_soon(answer_to, relay, part)
         await relay.serves_others()
-    assert trio.current_time() - started < 16
+    assert trio.current_time() - started < REQUEST + LATE
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -85,7 +87,7 @@ async def test_random_bytes_inside_tls(relay, seed):
     for data in (Random(seed).randbytes(20_000), UPGRADE + ws(BINARY, Random(seed).randbytes(33))):
         heard = b""
         async with relay.dressed(await relay.stream(relay.address())) as stream:
-            with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(10):
+            with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(PATIENCE_SECONDS):
                 await stream.send_all(data)
                 while piece := await stream.receive_some(65_536):
                     heard += piece
@@ -98,7 +100,7 @@ async def test_random_bytes_after_a_good_start_below_tls(relay):
     async with relay.dressed(raw) as stream:
         mallory = await (await RawDevice.upgraded(stream, device("mallory"))).secured()
         await raw.send_all(Random(1).randbytes(5000))
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_SECONDS):
             assert (await mallory.ended())[1] in (1006, 1008)
 
 

@@ -13,7 +13,8 @@ import trio
 from ferryman.actors.core.events import Crashed
 from ferryman.protocol.crypto.noise import initiate
 from ferryman.protocol.relay.messages import Hello
-from tests.fakes.raw_wire import BINARY, CLOSE, CONT, GET, PING, TEXT, UPGRADE, ws
+from tests.fakes.child import PATIENCE_SECONDS
+from tests.fakes.raw_wire import BINARY, CLOSE, CONT, GET, PING, TEXT, UPGRADE, Reader, ws
 from tests.fakes.relay_world import memory_relay, real_relay
 from tests.fakes.wire_client import device
 
@@ -81,7 +82,7 @@ async def say(stream, data):
 
 async def everything(stream):
     heard = b""
-    with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(10):
+    with contextlib.suppress(trio.BrokenResourceError), trio.fail_after(PATIENCE_SECONDS):
         while data := await stream.receive_some(65_536):
             heard += data
     return heard
@@ -93,7 +94,7 @@ async def test_bytes_that_are_no_good_request_get_a_status(world, data, status):
     async with stream:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(say, stream, data)
-            heard = await stream.receive_some(65_536)
+            heard = await Reader(stream).head()
             nursery.cancel_scope.cancel()
         assert heard.startswith(b"HTTP/1.1 %d " % status)
 
@@ -104,13 +105,14 @@ async def test_frames_against_the_protocol_end_their_connection(world, frames, c
     stream = await world.stream()
     async with stream:
         await stream.send_all(UPGRADE)
-        assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 101 ")
+        reader = Reader(stream)
+        assert (await reader.head()).startswith(b"HTTP/1.1 101 ")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(say, stream, frames)
-            heard = await stream.receive_some(65_536)
+            opcode, said = await reader.frame()
             nursery.cancel_scope.cancel()
-        assert heard[:1] == b"\x88"
-        assert struct.unpack(">H", heard[2:4]) == (code,)
+        assert opcode == CLOSE
+        assert struct.unpack(">H", said[:2]) == (code,)
 
 
 @pytest.mark.req("W1-01")
@@ -141,7 +143,7 @@ async def test_many_who_vanish_at_once_leave_nothing_behind(world):
             await say(stream, data)
             stream.socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
             await stream.aclose()  # a reset
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_SECONDS):
         while world.relay.visitors.total > 1:
             await trio.lowlevel.checkpoint()
 

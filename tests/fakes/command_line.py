@@ -6,13 +6,15 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ferryman.supervisors.cli import main
+from tests.fakes.child import PATIENCE_SECONDS, child, kill, listening
+from tests.fakes.relay_process import write_config
 
-PATIENCE_SECONDS = 60
 FERRYMAN = [sys.executable, "-m", "ferryman"]
 
 
@@ -73,15 +75,9 @@ class Shell:
 @contextmanager
 def holder(folder: Path, *arguments: str):
     """A command that stays, as a process; its lines are read as they come. Killed at the end if it is still there."""
-    process = subprocess.Popen(
-        [*FERRYMAN, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
+    pipes = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with child(*FERRYMAN, *arguments, cwd=folder, text=True, **pipes) as process:
         yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def end(process: subprocess.Popen, number: int = signal.SIGINT) -> int:
@@ -106,16 +102,23 @@ class RelayProcess:
         self.port = 0
 
     def start(self) -> RelayProcess:
-        command = [*FERRYMAN, "relay", "--bind", f"127.0.0.1:{self.port}", "--database", self._folder / "relay.db"]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.port = json.loads(self._process.stdout.readline())["port"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while self._process is None:
+            try:
+                self._process, self.port = self._started()
+            except AssertionError:  # the port was somebody else's for a moment, or it does not start at all
+                if self.port == 0 or time.monotonic() > deadline:
+                    raise
         return self
+
+    def _started(self) -> tuple[subprocess.Popen, int]:
+        command = [*FERRYMAN, "relay", "--config", write_config(self._folder, port=self.port), "--stop-with-stdin"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        return process, listening(process)["port"]
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process.stdout.close()
+            kill(self._process)
             self._process = None
 
     @property

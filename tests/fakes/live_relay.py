@@ -24,12 +24,13 @@ from pathlib import Path
 import trio
 
 from ferryman.supervisors.relay_config import LimitsConfig
+from tests.fakes.child import PATIENCE_SECONDS, kill, listening
 from tests.fakes.raw_wire import RawDevice
-from tests.fakes.relay_process import PATIENCE_SECONDS, write_config
+from tests.fakes.relay_process import write_config
 from tests.fakes.wire_client import WireClient, connect_over, device
 
 GROUPS = 8  # those who check share a few groups: each group in memory is memory
-SETTLE_SECONDS = 10.0
+SETTLE_SECONDS = PATIENCE_SECONDS
 WARM_UP_CONNECTIONS = 100  # memory that a process once needed it seldom gives back: it may not need more
 SLACK = 1.10  # of the memory that it had before
 MAX_INVITES = 40
@@ -66,14 +67,11 @@ class LiveRelay:
         command = [sys.executable, "-m", "ferryman", "relay", "--config", str(config), "--stop-with-stdin"]
         with log.open("ab") as errors:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with process.stdin, process.stdout:
-            try:
-                yield cls(process, json.loads(process.stdout.readline()), log, trusted)
-            finally:
-                process.kill()
-                process.wait(PATIENCE_SECONDS)
+        said = listening(process)
+        try:
+            yield cls(process, said, log, trusted)
+        finally:
+            kill(process)
 
     async def stream(self, source: str = "127.0.0.1") -> trio.SocketStream:
         """A connected socket that comes from `source`."""
@@ -126,8 +124,15 @@ class LiveRelay:
             await client.pull(0)
         async with self.idle(connections):
             pass
-        await trio.sleep(2)
+        await self._settled()
         self.baseline = self.measured()
+
+    async def _settled(self) -> None:
+        """Wait until a second goes by in which no handle was closed."""
+        before, handles = 0, self.measured()[1]
+        while before != handles:
+            await trio.sleep(1)
+            before, handles = handles, self.measured()[1]
 
     # the state afterwards
 
@@ -171,5 +176,6 @@ class LiveRelay:
         return pages * os.sysconf("SC_PAGE_SIZE"), len(list((process / "fd").iterdir()))
 
     def complaints(self) -> list[dict[str, object]]:
-        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        whole, _, _ = self._log.read_text().rpartition("\n")  # it may be in the middle of a line
+        lines = [json.loads(line) for line in whole.splitlines()]
         return [line for line in lines if line["level"] in ("warning", "error")]

@@ -2,7 +2,7 @@
 
 GET, UPGRADE       an HTTP head without its end, a whole WebSocket upgrade
 ws(opcode, ...)    one WebSocket frame; each of its parts can be made to lie
-Reader             frames out of a stream
+Reader             HTTP answers and frames out of a stream
 RawDevice          a device that holds all of it in its hands: upgrade, Noise, WebSocket frames
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
@@ -58,7 +59,7 @@ def masking(payload: bytes, mask: bytes) -> bytes:
 
 
 class Reader:
-    """Frames out of a stream that is upgraded already."""
+    """What comes out of a stream, in however many pieces it comes."""
 
     def __init__(self, stream: trio.abc.ReceiveStream, rest: bytes = b"") -> None:
         self._stream = stream
@@ -73,6 +74,22 @@ class Reader:
             self._rest += data
         taken, self._rest = self._rest[:count], self._rest[count:]
         return taken
+
+    async def head(self) -> bytes:
+        """Of an HTTP answer, with the empty line at its end; what there is, where the stream ends before."""
+        while b"\r\n\r\n" not in self._rest:
+            data = await self._stream.receive_some(65_536)
+            if not data:
+                break
+            self._rest += data
+        head, end, self._rest = self._rest.partition(b"\r\n\r\n")
+        return head + end
+
+    async def rest(self) -> bytes:
+        """All until the end of the stream."""
+        while data := await self._stream.receive_some(65_536):
+            self._rest += data
+        return self._rest
 
     async def frame(self) -> tuple[int, bytes]:
         """Opcode and payload."""
@@ -101,9 +118,7 @@ class RawDevice:
     async def upgraded(cls, stream: trio.abc.Stream, keys: DeviceKeys) -> RawDevice:
         await stream.send_all(UPGRADE)
         reader = Reader(stream)
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += await reader.exactly(1)
+        head = await reader.head()
         assert head.startswith(b"HTTP/1.1 101 "), head
         return cls(stream, keys, reader)
 
@@ -131,19 +146,20 @@ class RawDevice:
         assert isinstance(await self.hear(), Welcome)
         return self
 
-    def sealed(self, message: Message, **around: bytes) -> bytes:
+    def sealed(self, message: Message, **around: Any) -> bytes:
         """A message as it goes into a WebSocket frame."""
         return self.seal(self.plain(message, **around))
 
-    def plain(self, message: Message, **around: bytes) -> bytes:
-        whose = {"sender_id": self.keys.device_id, "group_id": self.group_id, **around}
-        return encode_frame(message, timestamp=0, nonce=bytes(24), **whose)
+    def plain(self, message: Message, **around: Any) -> bytes:
+        """`around`: fields of its envelope that are not what they should be."""
+        envelope = {"sender_id": self.keys.device_id, "group_id": self.group_id, "timestamp": 0, "nonce": bytes(24)}
+        return encode_frame(message, **{**envelope, **around})
 
     def seal(self, plain: bytes) -> bytes:
         assert self.noise is not None
         return self.noise.seal_frame(plain)
 
-    async def say(self, message: Message, **around: bytes) -> None:
+    async def say(self, message: Message, **around: Any) -> None:
         await self.send(ws(BINARY, self.sealed(message, **around)))
 
     async def hear(self) -> Message:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-PATIENCE_SECONDS = 20.0
+from tests.fakes.child import PATIENCE_SECONDS
 
 
 class RelayProcess:

@@ -25,10 +25,10 @@ from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.crypto.noise import NoiseSession, initiate
 from ferryman.protocol.relay.envelope import Frame, decode_frame, encode_frame
 from ferryman.protocol.relay.messages import VERSION, Ack, Hello, Message, Pull, PullResponse, Push, PushAck, Welcome
+from tests.fakes.child import PATIENCE_SECONDS
 
 M = TypeVar("M")
 MAX_MESSAGE = 64 * 1024 * 1024
-PATIENCE_SECONDS = 20.0
 Headers = Sequence[tuple[bytes, bytes]]
 
 

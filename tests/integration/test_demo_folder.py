@@ -1,12 +1,12 @@
 """The demo's folder: removed at its end, cleared away after a kill, and never somebody else's."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 
 from ferryman.supervisors.demo.folder import LOCK, open_folder, remove_abandoned
+from tests.fakes.child import child
 
 
 @pytest.fixture(autouse=True)
@@ -59,14 +59,14 @@ def test_a_device_that_outlives_its_director_keeps_the_folder():
     with open_folder(keep=False) as folder:
         lock = folder.locks[0]
         command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[lock]) as device:
+        with child(*command, pass_fds=[lock]) as device:
             device.stdout.readline()
             nowhere = os.open(os.devnull, os.O_RDWR)
             os.dup2(nowhere, lock)  # the director's own hold on the lock ends here
             os.close(nowhere)
             assert remove_abandoned() == ()
             device.stdin.close()
-            device.wait(10)
+            device.wait()
         assert remove_abandoned() == (folder.path,)
 
 

@@ -15,7 +15,7 @@ from ferryman.supervisors.demo.folder import open_folder, remove_abandoned
 from ferryman.supervisors.demo.processes import Child, describe_end
 
 WAIT_SECONDS = 30  # for a process to start, under load
-NOTICE_SECONDS = 5  # for the director to notice an end; it needs milliseconds
+NOTICE_SECONDS = 30  # for the director to notice an end; it needs milliseconds
 
 RELAY_TOML = """
 [server]

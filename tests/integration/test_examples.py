@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_sync_sigkill import RelayProcess
+from tests.fakes.child import child
+from tests.fakes.command_line import RelayProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
 def relay(tmp_path):
-    relay = RelayProcess(tmp_path)
-    relay.start()
+    relay = RelayProcess(tmp_path).start()
     yield relay
     relay.kill()
 
@@ -32,21 +32,22 @@ def test_two_devices():
 def test_embed_in_trio(relay, tmp_path):
     def start(name, *arguments):
         command = [sys.executable, "-u", EXAMPLES / "embed_in_trio.py", tmp_path / name, relay.url, *arguments]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return child(*command, stderr=subprocess.PIPE)
 
     with start("first") as first:
         said = first.stdout.readline().decode()
-        assert said.startswith("invite: "), first.stderr.read().decode()
+        assert said.startswith("invite: ")
         with start("second", said.split()[1]) as second:
             first.stdin.write(b"ahoy from the first\n")
             first.stdin.flush()
             assert second.stdout.readline().endswith(b"ahoy from the first\n")
             second.stdin.write(b"ahoy yourself\n")
-            second.stdin.close()
+            second.stdin.flush()
             assert first.stdout.readline().endswith(b"ahoy yourself\n")
-            assert second.wait(20) == 0
+            second.stdin.close()  # not before: what is queued when a device ends, it pushes when it starts again
+            assert second.wait() == 0
         first.stdin.close()
-        assert first.wait(20) == 0
+        assert first.wait() == 0
 
 
 def test_every_example_is_tested():

@@ -1,12 +1,13 @@
 """The README is true: its lines of Python run as they stand, beside a relay as it says."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.fakes.child import child, listening
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -16,14 +17,8 @@ README = (ROOT / "README.md").read_text()
 def relay(tmp_path):
     """`ferryman relay` as a process. Yields its URL."""
     command = [sys.executable, "-m", "ferryman", "relay", "--bind", "127.0.0.1:0", "--database", tmp_path / "relay.db"]
-    with subprocess.Popen(
-        [*command, "--stop-with-stdin"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
-        try:
-            yield f"ws://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
-        finally:
-            process.stdin.close()
-            process.wait(20)
+    with child(*command, "--stop-with-stdin", stderr=subprocess.DEVNULL) as process:
+        yield f"ws://127.0.0.1:{listening(process)['port']}"
 
 
 def test_the_lines_of_python_in_the_readme_sync_two_devices(relay, tmp_path):

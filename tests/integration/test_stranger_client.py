@@ -14,7 +14,7 @@ from tests.integration.stranger import invite as invites
 from tests.integration.stranger.blob import Outbox, open_blob
 from tests.integration.stranger.client import Closed, dial
 from tests.integration.stranger.keys import Device, join_group, new_group
-from tests.integration.stranger.process import running_relay
+from tests.integration.stranger.process import PATIENCE_SECONDS, running_relay
 from tests.integration.stranger.wire import pack, write_frame, write_payload
 
 ANNA, BERT, CARL = (Device(bytes([letter]) * 32) for letter in b"ABC")
@@ -417,7 +417,7 @@ def test_a_relay_that_ends_says_so_and_commits_what_it_took(tmp_path, group_id):
         relay.process.terminate()
         assert anna.expect("ERROR")["code"] == 3001
         assert anna.closed() == 1001
-        assert relay.process.wait(20) == 0
+        assert relay.process.wait(PATIENCE_SECONDS) == 0
     with running_relay(tmp_path) as relay, dial(relay.port, ANNA) as anna:
         assert anna.hello(group_id, 1)["max_cursor"] == 1
         assert [each["blob_id"] for each in anna.pull(0)["blobs"]] == [one]
@@ -437,7 +437,7 @@ def test_a_relay_that_ends_says_so_and_commits_what_it_took(tmp_path, group_id):
     ],
 )
 def test_a_handshake_that_begins_wrongly_gets_no_further(relay, first):
-    socket = create_connection(f"ws://127.0.0.1:{relay.port}/", timeout=20)
+    socket = create_connection(f"ws://127.0.0.1:{relay.port}/", timeout=PATIENCE_SECONDS)
     socket.send_binary(first)
     opcode, data = socket.recv_data()
     assert (opcode, int.from_bytes(data[:2], "big")) == (ABNF.OPCODE_CLOSE, 1008)

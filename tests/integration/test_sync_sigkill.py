@@ -1,17 +1,17 @@
 """Real processes on real files, killed with SIGKILL: what was acknowledged is there, and nothing comes twice."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 import trio
 
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import open_runtime
+from tests.fakes.child import child
+from tests.fakes.command_line import RelayProcess
 from tests.fakes.sync_world import flushed, receive, until
 
 DEVICE = """
@@ -31,49 +31,10 @@ async def main(home, first, count):
 trio.run(main, sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
 """
 
-RELAY = """
-[server]
-bind = "127.0.0.1:{port}"
-[storage]
-database = "{folder}/relay.db"
-[limits]
-messages_per_minute = 1000000
-handshakes_per_minute = 10000
-"""
-
-
-class RelayProcess:
-    """`ferryman relay` as a process of its own, that can be killed and comes back on the port it had."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.port = 0
-        self.process = None
-
-    def start(self):
-        config = self.folder / "relay.toml"
-        config.write_text(RELAY.format(port=self.port, folder=self.folder))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "ferryman", "relay", "--config", str(config)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        self.port = json.loads(self.process.stdout.readline())["port"]
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
-
-    @property
-    def url(self):
-        return f"ws://127.0.0.1:{self.port}"
-
 
 @pytest.fixture
 def relay(tmp_path):
-    relay = RelayProcess(tmp_path)
-    relay.start()
+    relay = RelayProcess(tmp_path).start()
     yield relay
     relay.kill()
 
@@ -84,19 +45,9 @@ def config(home):
     return RuntimeConfig(home=home, keys=keys, sync=sync)
 
 
-@contextmanager
 def device_process(home, first, count):
-    process = subprocess.Popen(
-        [sys.executable, "-c", DEVICE, str(home), str(first), str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONWARNINGS": "default"},
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
+    environment = {**os.environ, "PYTHONWARNINGS": "default"}
+    return child(sys.executable, "-c", DEVICE, home, first, count, stderr=subprocess.PIPE, env=environment)
 
 
 @pytest.mark.req("S4-117", "S4-167")

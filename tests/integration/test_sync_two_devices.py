@@ -1,5 +1,6 @@
 """Devices and a relay in one process on memory streams: what a host can do, and what it is told."""
 
+import contextlib
 import itertools
 
 import pytest
@@ -552,3 +553,25 @@ async def test_a_reader_that_outlives_the_runtime_is_told(autojump_clock, world)
         with pytest.raises(AppError) as caught:
             await call
         assert caught.value.code in ("CLOSED", "ACTOR_STOPPED")
+
+
+async def test_a_device_that_has_just_joined_pulls_as_soon_as_it_is_connected(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await a.sync.enable(world.url)
+        await a.sync.push(b"ahoy")
+        await b.sync.join_invite((await a.sync.create_invite()).link)
+        assert not isinstance(b.sync.status(), events.Connected)
+        page = None
+        with contextlib.suppress(Offline):
+            page = await b.sync.pull()
+        assert page is not None, "it was refused while the connection was being made"
+        assert [blob.data for blob in page.blobs] == [b"ahoy"]
+
+
+async def test_a_pull_is_refused_once_the_relay_turns_out_to_be_away(autojump_clock, world):
+    async with world.device("a") as a:
+        await a.sync.enable(world.url)
+        started = trio.current_time()
+        with pytest.raises(Offline):
+            await a.sync.pull()
+        assert trio.current_time() - started < 1

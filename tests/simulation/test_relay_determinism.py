@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from trio.testing import MockClock
 
 from ferryman.actors.core.determinism import seeded_scheduler
 from ferryman.protocol.relay.messages import Push
+from tests.fakes.child import child
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.network import MemoryNetwork
 from tests.fakes.ports import make_fake_ports
@@ -71,17 +71,13 @@ def trace_hash(seed):
 
 def test_the_same_seed_is_the_same_trace_in_other_processes_with_other_hash_seeds():
     program = "from tests.simulation.test_relay_determinism import trace_hash; print(trace_hash(3))"
-    runs = [
-        subprocess.Popen(
-            [sys.executable, "-c", program],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed in ("1", "2")
-    ]
-    hashes = {run.communicate(timeout=60)[0].strip() for run in runs}
+
+    def run(seed):
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        return child(sys.executable, "-c", program, cwd=ROOT, env=environment, text=True)
+
+    with run("1") as one, run("2") as two:
+        hashes = {each.stdout.read().strip() for each in (one, two)}
     assert hashes == {trace_hash(3)}
 
 

@@ -16,9 +16,9 @@ from ferryman.protocol.crypto.keys import DeviceKeys, derive_group
 from ferryman.protocol.crypto.sealing import blob_hash, open_blob
 from tests.integration.stranger import blob as stranger_blob
 from tests.integration.stranger import invite as stranger_invite
-from tests.integration.stranger.keys import Device, join_group, new_group
+from tests.integration.stranger.keys import Device, join_group, new_group, sha256
 from tests.integration.stranger.noise import SEALED_PIECE, Handshake
-from tests.integration.stranger.wire import BYTES, read_frame, write_frame
+from tests.integration.stranger.wire import BYTES, pack, read_frame, unpack, write_frame
 from tests.tools.make_vectors import documents, pattern
 
 FOLDER = Path(__file__).parent
@@ -244,6 +244,25 @@ def test_our_blobs_follow_each_other():
             assert chain["prev"] == before.get(chain["chain_id"], bytes(16)).hex()
             before[chain["chain_id"]] = blob_hash(raw(case["sealed"]))
     assert len(before) == 2
+
+
+def test_a_stranger_reads_our_committed_checkpoint_and_makes_it_again():
+    committed = {name: raw(text) for name, text in json.loads((FOLDER / "wire.json").read_text())["blobs"].items()}
+    anna, bert = Device(bytes(range(0xA0, 0xC0))), Device(bytes(range(0xB0, 0xD0)))
+    group = new_group(bytes(range(32)), bytes(range(0x64, 0x74)))
+    about = {"group": group, "blob_id": bytes(range(0x10, 0x20))}
+    opened = stranger_blob.open_blob(committed["checkpoint"], sender_id=anna.device_id, **about)
+    flags = sum((stranger_blob.PADDED, stranger_blob.CONTROL, stranger_blob.CHAINED, stranger_blob.SIGNED))
+    assert (opened.flags, opened.sign_pub) == (flags, anna.sign_pub)
+    heads = [
+        [anna.device_id, opened.link.chain_id, 1, sha256(committed["padded and signed"])[:16]],
+        [bert.device_id, b"the Bert", 2**40, bytes(range(16))],
+    ]
+    said = {"kind": "checkpoint", "heads": heads}
+    assert unpack(opened.content) == said
+    nonce = committed["checkpoint"][5:29]
+    again = {"device": anna, "nonce": nonce, "link": opened.link, "flags": flags, **about}
+    assert stranger_blob.seal_blob(pack(said), **again) == committed["checkpoint"]
 
 
 def test_a_stranger_opens_our_committed_invite():

@@ -15,10 +15,10 @@ from nacl.signing import SigningKey, VerifyKey
 from ferryman.protocol.crypto.sealing import open_blob
 from ferryman.protocol.relay.envelope import decode_frame
 from ferryman.protocol.relay.messages import CODES
-from ferryman.protocol.sync.control import Member, decode_control
+from ferryman.protocol.sync.control import Checkpoint, Head, Member, decode_control
 from ferryman.protocol.sync.invite import read_link, read_payload
 from ferryman.protocol.sync.short_code import derive_key, open_payload, read_code
-from tests.fakes.wire import ANNA, BLOB_ID, GROUP_SALT, NONCE, NOW, RELAY_PRIVATE, SECRET, group
+from tests.fakes.wire import ANNA, BERT, BLOB_ID, GROUP_SALT, NONCE, NOW, RELAY_PRIVATE, SECRET, group
 from tests.fakes.wire_samples import SAMPLES
 from tests.vectors import noise_by_hand
 from tests.vectors.wire_cases import CONTENT, INVITE, cases
@@ -189,6 +189,11 @@ def test_the_committed_blobs_open():
     assert opened["member"].control
     assert opened["member"].sign_pub == ANNA.sign_pub
     assert decode_control(opened["member"].content) == Member("Anna's laptop")
+    assert opened["checkpoint"].control
+    seen = Head(ANNA.device_id, b"chain-id", 1, hashlib.sha256(first).digest()[:16])
+    assert decode_control(opened["checkpoint"].content) == Checkpoint(
+        (seen, Head(BERT.device_id, b"the Bert", 2**40, bytes(range(16))))
+    )
 
 
 def test_the_committed_invites_are_read():

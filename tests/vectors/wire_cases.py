@@ -10,10 +10,10 @@ import sys
 
 from ferryman.protocol.crypto.noise import initiate, respond
 from ferryman.protocol.crypto.sealing import Chain, blob_hash, seal
-from ferryman.protocol.sync.control import Member, encode_control
+from ferryman.protocol.sync.control import Checkpoint, Head, Member, encode_control
 from ferryman.protocol.sync.invite import GroupInvite
 from ferryman.protocol.sync.short_code import derive_key, new_code, seal_payload
-from tests.fakes.wire import ANNA, BLOB_ID, FIRST, NONCE, NOW, RELAY_ID, RELAY_PRIVATE, frame, group
+from tests.fakes.wire import ANNA, BERT, BLOB_ID, FIRST, NONCE, NOW, RELAY_ID, RELAY_PRIVATE, frame, group
 from tests.fakes.wire_samples import SAMPLES
 
 CONTENT = b"what the host pushed; the relay never reads it"
@@ -77,7 +77,14 @@ def _blobs() -> dict[str, str]:
         "second of the chain": seal(CONTENT, **common, chain=second).hex(),
         "bare chain": seal(CONTENT, **common, chain=FIRST, sign=False, pad=False).hex(),
         "member": seal(encode_control(Member("Anna's laptop")), **common, chain=FIRST, control=True).hex(),
+        "checkpoint": seal(encode_control(_checkpoint(first)), **common, chain=second, control=True).hex(),
     }
+
+
+def _checkpoint(first: bytes) -> Checkpoint:
+    """Anna's own first blob, and one of a chain of Bert's."""
+    own = Head(ANNA.device_id, FIRST.chain_id, 1, blob_hash(first))
+    return Checkpoint((own, Head(BERT.device_id, b"the Bert", 2**40, bytes(range(16)))))
 
 
 def _invites() -> dict[str, str]:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.command_line import end, holder, wait_for
 
 
@@ -125,7 +126,7 @@ def test_a_holder_killed_in_the_middle_of_a_push_loses_nothing_and_the_next_comm
             end(watching, signal.SIGKILL)
             assert (shell.folder / "A" / "control.sock").exists()
             said = json.loads(wait_for(pushing, "{"))
-            assert (said["type"], pushing.wait(30)) == ("waiting", 75)
+            assert (said["type"], pushing.wait(PATIENCE_SECONDS)) == ("waiting", 75)
     relay.start()
     [status] = shell.ok("status", "--home", "A", "--json").objects
     assert status["indicator"] == "synced"
@@ -145,7 +146,7 @@ def test_garbage_on_the_socket_hurts_nobody(shell, relay):
                 stranger.sendall(words)
             strangers.append(stranger)
         for stranger in strangers[:-1]:
-            stranger.settimeout(20)
+            stranger.settimeout(PATIENCE_SECONDS)
             heard = b""
             with contextlib.suppress(ConnectionResetError):
                 while piece := stranger.recv(65536):

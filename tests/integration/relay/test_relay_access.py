@@ -9,6 +9,7 @@ from ferryman.protocol.relay.messages import Error, PushAck, Welcome
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import open_runtime
 from tests.fakes.certificates import self_signed
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_process import relay_process, write_config
 from tests.fakes.relay_world import from_source, memory_relay, real_relay, relay_config
@@ -133,7 +134,7 @@ async def test_our_own_client_shows_its_key_over_tls(tmp_path):
         sync = SyncConfig(api_key=KEY, ca_file=str(tmp_path / "cert.pem"))
         async with open_runtime(RuntimeConfig(home=tmp_path / "device", keys=keys, sync=sync)) as runtime:
             await runtime.sync.enable(f"wss://localhost:{world.port}")
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_SECONDS):
                 await connected(runtime)
 
 
@@ -160,7 +161,7 @@ async def test_fifty_devices_behind_one_proxy_are_fifty_sources(tmp_path):
         async with trio.open_nursery() as nursery:
             for number in range(50):
                 nursery.start_soon(visit, relay, number)
-            with trio.fail_after(30):
+            with trio.fail_after(PATIENCE_SECONDS):
                 await arrived.wait()
             assert refusals == []
             headers = ((b"X-Forwarded-For", b"198.51.100.1"),)

@@ -16,6 +16,7 @@ from ferryman.supervisors import relay_backup
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.relay_backup import copy_into
 from ferryman.supervisors.runtime import open_runtime
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.relay_load import Load, check_nothing_lost, pull_everything
 from tests.fakes.relay_process import relay_process, run_to_its_end, write_config
 from tests.fakes.sync_world import connected, flushed
@@ -34,12 +35,12 @@ async def test_a_copy_made_under_load_is_whole_and_has_all_that_was_acknowledged
     async with relay_process(config) as relay, trio.open_nursery() as nursery:
         load = Load(lambda name: connect(relay.port, device(name)))
         nursery.start_soon(load.push_on, "anna", GROUP, 100_000)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_SECONDS):
             await load.until(lambda: load.acked(GROUP) >= 200)
         acknowledged = dict(load.acknowledged[GROUP])
         done = await back_up(config, copy)
         assert done.returncode == 0, done.stderr
-        with trio.fail_after(20):  # the relay goes on
+        with trio.fail_after(PATIENCE_SECONDS):  # the relay goes on
             target = load.acked(GROUP) + 50
             await load.until(lambda: load.acked(GROUP) >= target)
         nursery.cancel_scope.cancel()
@@ -78,19 +79,19 @@ async def test_a_device_that_comes_back_to_a_restored_relay_is_told_that_it_must
     async with open_runtime(RuntimeConfig(home=tmp_path / "device", keys=keys, sync=sync)) as runtime:
         async with relay_process(config) as relay:
             port = relay.port
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_SECONDS):
                 await runtime.sync.enable(f"ws://127.0.0.1:{port}")
                 await runtime.sync.enqueue(b"before the copy")
                 await connected(runtime)
                 await flushed(runtime)
             assert (await back_up(config, tmp_path / "copy.db")).returncode == 0
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_SECONDS):
                 await runtime.sync.enqueue(b"after the copy")
                 await flushed(runtime)
         shutil.copy(tmp_path / "relay.db.key", tmp_path / "copy.db.key")
         config = write_config(tmp_path, port=port, storage={"database": str(tmp_path / "copy.db")})
         async with runtime.sync.events() as events, relay_process(config, "--restored"):
-            with trio.fail_after(20):
+            with trio.fail_after(PATIENCE_SECONDS):
                 async for event in events:
                     heard.append(event)
                     if isinstance(event, ResyncRequired):

@@ -8,6 +8,7 @@ import trio.lowlevel
 
 from ferryman.actors.core.events import Crashed
 from ferryman.protocol.relay.messages import Push
+from tests.fakes.child import PATIENCE_SECONDS
 from tests.fakes.relay_load import Load, check_nothing_lost, pull_everything
 from tests.fakes.relay_world import memory_relay, real_relay
 from tests.fakes.wire_client import blob_id, device
@@ -23,7 +24,7 @@ async def run_under_load(world, crash, *, pushes=BLOBS):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(load.push_on, "anna", OURS, pushes)
         nursery.start_soon(load.push_on, "carl", OTHERS, pushes)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_SECONDS):
             while load.acked(OURS) < pushes // 3 or load.acked(OTHERS) < pushes // 3:
                 await trio.lowlevel.checkpoint()
         crash()
@@ -105,7 +106,7 @@ async def test_a_device_that_waits_for_its_welcome_is_sent_away_by_the_next_rout
             await trio.lowlevel.checkpoint()
         world.crash(router.path)
         assert await anna.closed() == 1001
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE_SECONDS):
             await bert.closed()
 
 
@@ -117,7 +118,7 @@ async def test_cursors_go_on_where_they_were_after_a_crash_between_commit_and_ac
             for number in range(1, 30):
                 await anna.send(Push(blob_id(number), b"", 0))
             metrics = world.relay.metrics
-            with trio.fail_after(5):
+            with trio.fail_after(PATIENCE_SECONDS):
                 while not metrics.blobs_buffered:
                     await trio.lowlevel.checkpoint()
             world.crash(path)  # some are committed and not acknowledged

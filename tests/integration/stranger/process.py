@@ -6,12 +6,13 @@ import base64
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 GENEROUS = """
 [limits]
 messages_per_minute = 1000000
@@ -56,7 +57,12 @@ def running_relay(folder: Path, *arguments: str, port: int = 0, more: str = GENE
     with process:
         try:
             assert process.stdout is not None
-            listening = json.loads(process.stdout.readline())
+            late = threading.Timer(PATIENCE_SECONDS, process.kill)
+            late.start()
+            try:
+                listening = json.loads(process.stdout.readline())
+            finally:
+                late.cancel()
             yield RunningRelay(process, listening["port"], base64.b64decode(listening["key"]), folder)
         finally:
             process.kill()
