@@ -235,6 +235,7 @@ async def test_a_connection_that_never_says_hello_does_not_stay(autojump_clock):
         assert 89 <= trio.current_time() - started <= 93
 
 
+@pytest.mark.req("W5-87")
 async def test_a_stranger_cannot_keep_the_relay_from_ending(autojump_clock):
     async with memory_relay(server={"shutdown_grace": 5}) as world:
         for data in (b"", GET, UPGRADE, UPGRADE + ws(BINARY, bytes(4000), fin=False)):

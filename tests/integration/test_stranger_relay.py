@@ -228,6 +228,7 @@ async def test_a_push_over_the_rate_goes_out_later_and_one_too_large_never(tmp_p
 
 
 @pytest.mark.req("S4-184")
+@pytest.mark.req("W5-12")
 async def test_a_relay_that_forgot_everything_is_told_to_the_host_and_used_again(tmp_path, relay, party):
     async with device(tmp_path) as ours, ours.sync.events() as events:
         await joined(ours, party)

@@ -72,6 +72,7 @@ def test_what_was_taken_before_a_restart_is_not_held_again():
 @pytest.mark.parametrize(
     ("taken", "frontier"), [([1], 1), ([2], 0), ([2, 1], 2), ([1, 2, 3], 3), ([3], 0)], ids=str
 )  # fmt: skip
+@pytest.mark.req("W5-60")
 def test_the_frontier_stops_at_the_first_blob_not_taken(taken, frontier):
     intake = after((0, page(1, 2, 3)))
     for cursor in taken:

@@ -47,12 +47,14 @@ def shelf(tmp_path):
 
 
 @pytest.mark.req("S4-116")
+@pytest.mark.req("W5-38")
 def test_the_first_blobs_of_each_group_get_1_2_3(shelf):
     assert [shelf.push(number).cursor for number in range(3)] == [1, 2, 3]
     assert [shelf.push(number, group=OTHER).cursor for number in range(3)] == [1, 2, 3]
 
 
 @pytest.mark.req("S4-115")
+@pytest.mark.req("W5-44")
 def test_a_transaction_that_is_taken_back_gives_no_cursor_away(shelf):
     shelf.push(1)
     shelf.connection.execute("BEGIN")
@@ -94,6 +96,7 @@ def test_what_waits_for_a_device_is_what_others_pushed_and_has_not_expired(shelf
     assert (count, [(blob.cursor, blob.size) for blob in pending]) == (1, [(3, 5)])
 
 
+@pytest.mark.req("W5-17")
 def test_a_thousand_are_announced_and_all_are_counted(shelf):
     with shelf.connection:
         for number in range(1005):
@@ -115,6 +118,7 @@ COMPLETE = {  # (device, acknowledged, seconds ago) -> cursors of anna's three b
 
 @pytest.mark.req("S4-123")
 @pytest.mark.parametrize(("devices", "stay"), COMPLETE.values(), ids=COMPLETE)
+@pytest.mark.req("W5-73")
 def test_a_blob_is_complete_when_the_others_have_it(shelf, devices, stay):
     for number in range(1, 4):
         shelf.push(number, ttl=TTL)
@@ -124,6 +128,7 @@ def test_a_blob_is_complete_when_the_others_have_it(shelf, devices, stay):
     assert shelf.cursors() == stay
 
 
+@pytest.mark.req("W5-64")
 def test_what_a_device_acknowledged_never_goes_down(shelf):
     shelf.push(1)
     shelf.seen(BERT, 5)
@@ -132,6 +137,7 @@ def test_what_a_device_acknowledged_never_goes_down(shelf):
     assert group.devices[BERT].acked_cursor == 5
 
 
+@pytest.mark.req("W5-33")
 def test_a_proof_removes_who_had_none_and_their_blobs(shelf):
     shelf.push(1, sender=ANNA)
     shelf.push(2, b"1234", sender=BERT)

@@ -90,6 +90,7 @@ def test_a_bare_group_has_the_same_keys_and_sends_no_proof():
     assert (bare.group_key, bare.prove(bytes(32))) == (None, None)
 
 
+@pytest.mark.req("W5-25")
 def test_a_group_id_certifies_one_key():
     keys = group()
     assert keys.group_key is not None

@@ -14,13 +14,13 @@ from tests.fakes.wire import BERT, BLOB_ID, frame
 
 ERRORS = [
     pytest.param(1000, "INVALID_MESSAGE", False, marks=pytest.mark.req("S4-183")),
-    pytest.param(1001, "UNKNOWN_GROUP", False, marks=pytest.mark.req("S4-184")),
-    pytest.param(1002, "UNAUTHORIZED", True, marks=pytest.mark.req("S4-185")),
-    pytest.param(2000, "RATE_LIMITED", False, marks=pytest.mark.req("S4-186")),
-    pytest.param(2001, "BLOB_TOO_LARGE", False, marks=pytest.mark.req("S4-187")),
-    pytest.param(2002, "GROUP_QUOTA_EXCEEDED", False, marks=pytest.mark.req("S4-188")),
-    pytest.param(3000, "RELAY_OVERLOADED", False, marks=pytest.mark.req("S4-189")),
-    pytest.param(3001, "RELAY_SHUTTING_DOWN", True, marks=pytest.mark.req("S4-190")),
+    pytest.param(1001, "UNKNOWN_GROUP", False, marks=pytest.mark.req("S4-184", "W5-100")),
+    pytest.param(1002, "UNAUTHORIZED", True, marks=pytest.mark.req("S4-185", "W5-101")),
+    pytest.param(2000, "RATE_LIMITED", False, marks=pytest.mark.req("S4-186", "W5-104")),
+    pytest.param(2001, "BLOB_TOO_LARGE", False, marks=pytest.mark.req("S4-187", "W5-106")),
+    pytest.param(2002, "GROUP_QUOTA_EXCEEDED", False, marks=pytest.mark.req("S4-188", "W5-107")),
+    pytest.param(3000, "RELAY_OVERLOADED", False, marks=pytest.mark.req("S4-189", "W5-109")),
+    pytest.param(3001, "RELAY_SHUTTING_DOWN", True, marks=pytest.mark.req("S4-190", "W5-112")),
 ]
 
 
@@ -32,6 +32,7 @@ def test_an_error_has_its_number_and_closes_or_does_not(number, name, closes):
     assert Refusal(code, "", closing=True).closes
 
 
+@pytest.mark.req("W5-91")
 def test_shutting_down_is_going_away_and_every_other_closing_error_is_policy():
     assert {code: close_code(code) for code in WireCode if Refusal(code, "").closes} == {
         WireCode.UNAUTHORIZED: CloseCode.POLICY,
@@ -49,6 +50,7 @@ def test_shutting_down_is_going_away_and_every_other_closing_error_is_policy():
         (True, False, 1, True),
     ],
 )
+@pytest.mark.req("W5-98", "W5-99")
 def test_when_an_invalid_message_closes(envelope_is_valid, welcomed, invalid_so_far, closes):
     verdict = invalid_closes(envelope_is_valid=envelope_is_valid, welcomed=welcomed, invalid_so_far=invalid_so_far)
     assert verdict is closes
@@ -114,6 +116,7 @@ def response(sizes) -> m.PullResponse:
 @pytest.mark.parametrize(
     "sizes", [[1_048_576] * 9, [0] * 50_000, [300] * 20_000, [70_000] * 100], ids=lambda sizes: str(sizes[0])
 )
+@pytest.mark.req("W5-56")
 def test_a_pull_response_stays_within_4_mib_and_wastes_little(sizes):
     count = pull_count(sizes)
     encoded = len(frame(response(sizes[:count])))
@@ -122,6 +125,7 @@ def test_a_pull_response_stays_within_4_mib_and_wastes_little(sizes):
     assert one_more > 0.96 * limits.PULL_RESPONSE_BYTES
 
 
+@pytest.mark.req("W5-57")
 def test_a_pull_response_holds_at_least_one_blob_if_there_is_one():
     assert pull_count([5 * 1_048_576, 1]) == 1
     assert pull_count([]) == 0

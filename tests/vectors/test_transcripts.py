@@ -165,6 +165,7 @@ def test_the_blobs_of_the_first_sync_open_and_their_proof_is_the_groups():
 
 @pytest.mark.req("S4-21", "S4-22", "S4-24")
 @pytest.mark.parametrize("case", GROUPS["cases"], ids=lambda case: case["name"])
+@pytest.mark.req("W5-25")
 def test_a_stranger_makes_the_groups_keys_their_ids_and_proofs(case):
     group = new_group(raw(case["secret"]), raw(case["group_salt"]))
     assert group.encryption_key.hex() == case["encryption_key"]

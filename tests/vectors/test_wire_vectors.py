@@ -32,6 +32,7 @@ def test_this_version_makes_the_committed_bytes(part):
 
 
 @pytest.mark.req("S4-22", "S4-23", "S4-24")
+@pytest.mark.req("W5-26")
 def test_the_keys_are_those_of_the_published_vector():
     keys = group()
     assert keys.encryption_key.hex() == "1f048c1477793db151594eba95a740ab97554659d0fac421f3d0b3020f78499b"
@@ -53,6 +54,7 @@ def test_both_group_keys_are_hkdf_sha256_of_one_argon2id_key():
     assert keys.group_key == bytes(SigningKey(keys.authentication_key).verify_key)
 
 
+@pytest.mark.req("W5-27")
 def test_a_group_proof_signs_its_own_string_the_handshake_and_the_group():
     keys = group()
     proof = bytes.fromhex(COMMITTED["keys"]["group_proof of handshake hash 00..1f"])

@@ -224,6 +224,7 @@ async def test_another_method_or_path(autojump_clock, method, path, status):
         assert (await ask(world, method, path))[0] == status
 
 
+@pytest.mark.req("W5-134", "W5-135")
 async def test_a_source_posts_and_fetches_so_many_invites_a_minute(autojump_clock):
     limits = {"invite_posts_per_minute": 5, "invite_gets_per_minute": 5}
     async with memory_relay(limits=limits) as world:
@@ -239,6 +240,7 @@ async def test_a_source_posts_and_fetches_so_many_invites_a_minute(autojump_cloc
         assert (await ask(world, "GET", "/invite/ABCD2340", network=elsewhere))[0] == 200
 
 
+@pytest.mark.req("W5-136")
 async def test_so_many_invites_are_open_at_one_time(autojump_clock):
     async with memory_relay(limits={"max_invites": 2}) as world:
         for number in range(2):
@@ -257,6 +259,7 @@ async def test_behind_a_trusted_proxy_the_client_is_who_the_proxy_says(autojump_
             assert (await ask(world, "GET", "/invite/ZZZZZZZZ", headers=said))[0] == status
 
 
+@pytest.mark.req("W5-116")
 async def test_a_header_of_a_stranger_is_not_believed(autojump_clock):
     async with memory_relay(limits={"invite_gets_per_minute": 1}) as world:
         assert (await ask(world, "GET", "/invite/ZZZZZZZZ", headers=["X-Forwarded-For: 198.51.100.1"]))[0] == 404

@@ -105,6 +105,7 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path):
 
 
 @pytest.mark.timeout(90)
+@pytest.mark.req("W5-87")
 async def test_a_hundred_clients_that_read_nothing_cannot_make_the_end_longer_than_its_grace(tmp_path):
     """Each has more on its way than kernels hold, so that the relay waits in the middle of a write to it."""
     roomy = {"storage": {"max_group_storage": 2**30}, "limits": {"max_devices_per_group": 200}}
