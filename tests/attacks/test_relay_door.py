@@ -168,6 +168,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize(("first", "again", "answer"), SLOW.values(), ids=SLOW)
+@pytest.mark.req("W8-25")
 async def test_who_takes_more_than_ten_seconds_for_a_request_is_not_waited_for(autojump_clock, first, again, answer):
     async with memory_relay() as world:
         stream = await world.stream()

@@ -124,6 +124,7 @@ async def test_revoking_is_counted_with_fetching(autojump_clock):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660])
+@pytest.mark.req("W7-32")
 async def test_a_key_that_others_can_get_at_is_not_the_relays(tmp_path, mode):
     key = tmp_path / "relay.db.key"
     async with real_relay(tmp_path):

@@ -404,5 +404,6 @@ def test_a_histogram_counts_up_to_each_bound():
         ("/connections/17", "connection"),
     ],
 )
+@pytest.mark.req("W8-10")
 def test_an_actors_kind_names_no_instance(path, kind):
     assert kind_of(path) == kind

@@ -261,6 +261,7 @@ def test_the_relays_history_is_compared_with_ours(known, fields, restart, resync
 # --- pulling
 
 
+@pytest.mark.req("W7-27")
 def test_it_pulls_to_the_relays_end_before_it_pushes():
     session, wanted = run(fresh(AwaitingWelcome(0)), welcome(2), OutboxSeen(waiting(1)))
     assert sent(wanted) == [Pull(0, 2, ack=False)]

@@ -210,6 +210,7 @@ def packed_of(case):
 
 @pytest.mark.req("S4-98", "S4-99")
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.req("W6-01", "W6-26")
 def test_a_stranger_seals_each_blob_to_the_byte_and_opens_it(case):
     assert seal_again(case).hex() == case["sealed"]
     opened = stranger_blob.open_blob(
@@ -222,6 +223,7 @@ def test_a_stranger_seals_each_blob_to_the_byte_and_opens_it(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.req("W6-05", "W6-06")
 def test_ours_opens_each_blob_also_those_it_never_writes(case):
     opened = open_blob(
         raw(case["sealed"]),
@@ -235,6 +237,7 @@ def test_ours_opens_each_blob_also_those_it_never_writes(case):
     assert (opened.sign_pub is not None) == bool(case["flags"] & stranger_blob.SIGNED)
 
 
+@pytest.mark.req("W6-15")
 def test_our_blobs_follow_each_other():
     before: dict[str, bytes] = {}
     for case in BLOBS["cases"]:
@@ -245,6 +248,7 @@ def test_our_blobs_follow_each_other():
     assert len(before) == 2
 
 
+@pytest.mark.req("W9-14")
 def test_a_stranger_opens_our_committed_invite():
     committed = json.loads((FOLDER / "wire.json").read_text())["invites"]
     payload = stranger_invite.open_under_code(committed["encrypted_payload"], committed["short code"])

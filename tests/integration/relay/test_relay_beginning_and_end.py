@@ -41,6 +41,7 @@ async def test_an_address_in_use_is_told_and_leaves_the_database_free(autojump_c
             pass
 
 
+@pytest.mark.req("W7-31")
 async def test_the_key_is_made_once_and_for_its_owner_only(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world:

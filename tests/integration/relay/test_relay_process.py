@@ -141,6 +141,7 @@ async def test_the_end_of_standard_input_is_the_end_of_the_relay(tmp_path):
             assert await relay.process.wait() == 0
 
 
+@pytest.mark.req("W7-32")
 async def test_the_first_line_says_where_it_listens_and_which_key_it_has(tmp_path):
     async with relay_process(write_config(tmp_path)) as relay:
         assert relay.listening["address"] == f"127.0.0.1:{relay.port}"
