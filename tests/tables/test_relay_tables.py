@@ -87,6 +87,7 @@ def test_a_page_has_its_limit_and_says_if_there_is_more(shelf, after, limit, cur
     assert (page.max_cursor, page.min_cursor) == (4, 1)
 
 
+@pytest.mark.req("W4-15")
 def test_what_waits_for_a_device_is_what_others_pushed_and_has_not_expired(shelf):
     shelf.push(1, sender=BERT)
     shelf.push(2, sender=ANNA)
