@@ -68,7 +68,7 @@ async def test_who_knows_an_id_without_its_key_cannot_sit_on_the_group(relay, ke
             assert [blob.payload for blob in (await bert.pull(0)).blobs] == [b"ours"]
 
 
-@pytest.mark.req("W5-31")
+@pytest.mark.req("W5-28", "W5-31")
 async def test_a_stranger_with_a_key_of_his_own_cannot_certify_an_id_that_exists(relay, keys):
     """His key and his proof hold; the ID is a hash of another key."""
     his = derive_group(os.urandom(32), keys.group_id[:16])

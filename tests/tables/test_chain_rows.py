@@ -98,6 +98,7 @@ def test_what_was_missing_and_came_late_is_a_replay_the_second_time():
 
 @pytest.mark.req("W6-19")
 def test_a_view_keeps_a_window_and_no_more():
+    assert WINDOW == 1_024
     view, said = received(*range(1, WINDOW + 100))
     assert view is not None
     assert said == [NEW] * (WINDOW + 99)

@@ -59,6 +59,7 @@ def owed(state):
 )
 @pytest.mark.req("W6-28", "W6-29")
 def test_a_checkpoint_is_due_after_256_blobs_or_a_day(times, due):
+    assert (CHECKPOINT_BLOBS, CHECKPOINT_SECONDS) == (256, 24 * 3600)
     assert owed(taken(*times)) == ([MakeCheckpoint(GROUP)] if due else [])
 
 

@@ -165,7 +165,7 @@ PROOFS = [
 
 @pytest.mark.req("S4-185")
 @pytest.mark.parametrize(("name", "message", "expected"), PROOFS, ids=[row[0] for row in PROOFS])
-@pytest.mark.req("W5-28", "W5-29", "W5-30")
+@pytest.mark.req("W5-29", "W5-30")
 def test_group_proof(name, message, expected):
     verdict = judge_proof(message, HANDSHAKE)
     assert (code(verdict) or verdict) == expected

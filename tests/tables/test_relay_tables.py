@@ -12,6 +12,8 @@ from ferryman.actors.relay.schema import SCHEMA, open_database
 from ferryman.actors.relay.sweeping import BEGINNING, Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.protocol.relay.group import Device
+from ferryman.protocol.relay.limits import PULL_RESPONSE_BYTES
+from tests.fakes.wire import frame
 from tests.fakes.wire_client import blob_id
 
 GROUP, OTHER = b"g" * 32, b"o" * 32
@@ -88,6 +90,33 @@ def test_a_page_has_its_limit_and_says_if_there_is_more(shelf, after, limit, cur
 
 
 @pytest.mark.req("W4-15")
+@pytest.mark.req("S4-65")
+@pytest.mark.req("W1-21")
+@pytest.mark.parametrize(("size", "blobs"), [(1_048_576, 9), (70_000, 100), (4_080, 1000)])
+@pytest.mark.req("W5-56")
+def test_a_page_stays_within_4_mib_as_a_frame_and_wastes_little(shelf, size, blobs):
+    far = 2**40  # cursors and times of many digits take more room
+    shelf.push(0, now=far)
+    shelf.connection.execute("UPDATE group_cursors SET next_cursor = ?", (2**62,))
+    with shelf.connection:
+        for number in range(1, blobs + 1):
+            shelf.push(number, bytes(size), now=far)
+    page = shelf.tables.page(GROUP, 1, 1000, far)
+    encoded = len(frame(page))
+    assert encoded <= PULL_RESPONSE_BYTES == 4 * 1_048_576
+    assert page.has_more
+    assert encoded + size + 128 > 0.96 * PULL_RESPONSE_BYTES
+
+
+@pytest.mark.req("W1-21")
+@pytest.mark.req("W5-57")
+def test_a_page_holds_at_least_one_blob_however_large(shelf):
+    for number in range(2):
+        shelf.push(number, bytes(5 * 1_048_576))
+    page = shelf.tables.page(GROUP, 0, 100, NOW)
+    assert ([entry.cursor for entry in page.blobs], page.has_more) == ([1], True)
+
+
 def test_what_waits_for_a_device_is_what_others_pushed_and_has_not_expired(shelf):
     shelf.push(1, sender=BERT)
     shelf.push(2, sender=ANNA)

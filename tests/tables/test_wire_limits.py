@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from ferryman.protocol.relay import limits
-from ferryman.protocol.relay import messages as m
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode, close_code, invalid_closes
-from ferryman.protocol.relay.limits import Bucket, pull_count, take
-from tests.fakes.wire import BERT, BLOB_ID, frame
+from ferryman.protocol.relay.limits import Bucket, take
 
 ERRORS = [
     pytest.param(1000, "INVALID_MESSAGE", False, marks=pytest.mark.req("S4-183")),
@@ -105,31 +101,3 @@ def test_the_longest_websocket_messages():
     assert limits.websocket_limit(welcomed=True, bytes_as_integers=True) == 4 * (1_048_576 + 65_536)
     assert limits.client_websocket_limit() == 4 * 1_048_576 + 65_536
     assert limits.client_websocket_limit(16 * 1_048_576) == 16 * 1_048_576 + 65_536
-
-
-def response(sizes) -> m.PullResponse:
-    widest = 2**63 - 1
-    entries = tuple(m.BlobEntry(BLOB_ID, widest, BERT.device_id, bytes(size), widest) for size in sizes)
-    return m.PullResponse(entries, True, widest, widest)
-
-
-@pytest.mark.req("W1-21")
-@pytest.mark.req("S4-65")
-@pytest.mark.parametrize(
-    "sizes", [[1_048_576] * 9, [0] * 50_000, [300] * 20_000, [70_000] * 100], ids=lambda sizes: str(sizes[0])
-)
-@pytest.mark.req("W5-56")
-def test_a_pull_response_stays_within_4_mib_and_wastes_little(sizes):
-    count = pull_count(sizes)
-    encoded = len(frame(response(sizes[:count])))
-    assert encoded <= limits.PULL_RESPONSE_BYTES
-    one_more = encoded + sizes[count] + 128
-    assert one_more > 0.96 * limits.PULL_RESPONSE_BYTES
-
-
-@pytest.mark.req("W1-21")
-@pytest.mark.req("W5-57")
-def test_a_pull_response_holds_at_least_one_blob_if_there_is_one():
-    assert pull_count([5 * 1_048_576, 1]) == 1
-    assert pull_count([]) == 0
-    assert pull_count(itertools.repeat(1_048_576, 2)) == 2

@@ -115,3 +115,16 @@ async def test_too_many_pulls_at_a_time_are_overload_and_the_connection_goes_on(
         assert {error.code for error in refused} == {3000}
         assert all(error.retry_after_ms > 0 for error in refused)
         assert isinstance(await anna.push(9), PushAck)
+
+
+@pytest.mark.req("W5-82")
+async def test_who_reads_nothing_has_fifteen_seconds(autojump_clock):
+    async with memory_relay() as world, world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(GROUP)
+        await bert.hello(GROUP, inline=65_536)
+        for number in range(100):
+            await anna.push(number, bytes(65_000))
+        await trio.sleep(14)
+        assert world.relay.metrics.connections_active == 2
+        await trio.sleep(2)
+        assert world.relay.metrics.connections_active == 1

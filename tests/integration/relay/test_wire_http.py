@@ -55,3 +55,10 @@ async def test_only_get_claims_an_invite(autojump_clock, method):
         status, fields, body = await ask(world, method, PATH, headers=headers)
         assert (status, fields.get("allow"), body) == (405, "get, delete", b"")
         assert (await ask(world, "GET", PATH))[0] == 200
+
+
+@pytest.mark.req("W8-14")
+async def test_an_invite_of_four_kibibytes_is_the_largest(autojump_clock):
+    async with memory_relay() as world:
+        assert (await post(world, "ABCD2345", "x" * 4097))[0] == 413
+        assert (await post(world, "ABCD2345", "x" * 4096))[0] == 201

@@ -70,7 +70,7 @@ async def test_a_hello_after_the_welcome_is_invalid_and_changes_nothing(autojump
         assert (await anna.receive(PushAck)).cursor == 1
 
 
-@pytest.mark.req("W5-31")
+@pytest.mark.req("W5-28", "W5-31")
 async def test_a_refused_proof_closes_nothing(autojump_clock, world, keys):
     """Neither a proof that holds, by a key that the ID does not certify, nor a bad one: the group stays open."""
     his = derive_group(b"h" * 32, keys.group_id[:16])
@@ -78,6 +78,7 @@ async def test_a_refused_proof_closes_nothing(autojump_clock, world, keys):
         proof = sign_proof(his.authentication_key, mallory.noise.handshake_hash, keys.group_id)
         await mallory.say_hello(keys.group_id, group_key=his.group_key, group_proof=proof)
         assert (await mallory.receive(Error)).code == 1002
+        assert await mallory.closed() == 1008
     async with world.client("mallory") as mallory:
         await mallory.say_hello(keys.group_id, group_key=keys.group_key, group_proof=bytes(64))
         assert (await mallory.receive(Error)).code == 1002
@@ -86,7 +87,7 @@ async def test_a_refused_proof_closes_nothing(autojump_clock, world, keys):
         assert not isinstance((await anna.receive_frame()).message, Error)
 
 
-@pytest.mark.req("W5-77")
+@pytest.mark.req("W5-77", "W5-79")
 async def test_the_heartbeat_is_thirty_seconds(autojump_clock, world):
     async with world.client("anna") as anna:
         assert (await anna.hello(GROUP)).heartbeat == 30
