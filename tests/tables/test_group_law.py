@@ -1,4 +1,4 @@
-"""The law of a group: who is let in, what an acknowledgement is worth, when a blob is complete, what fits."""
+"""The law of a group: who is let in, what an acknowledgement is worth, what fits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ferryman.protocol.relay.group import (
     after_hello,
     carries_inline,
     clamp_ttl,
-    complete_up_to,
     judge_ack,
     judge_hello,
     judge_proof,
@@ -258,26 +257,6 @@ PULLS = [
 def test_pull(name, pull, expected):
     verdict = judge_pull(USED, device(b"a", acked=4), pull)
     assert (code(verdict) or verdict) == expected
-
-
-GONE = NOW - WEEK
-COMPLETE = [
-    ("nobody else", [device(b"s")], 0),
-    ("one other that has it", [device(b"s"), device(b"a", acked=5)], 5),
-    ("the slowest of the others", [device(b"s"), device(b"a", acked=5), device(b"b", acked=3)], 3),
-    ("the sender's own acknowledgement does not count", [device(b"s", acked=9), device(b"a", acked=2)], 2),
-    ("a device gone for the ttl does not hold back", [device(b"a", acked=5), device(b"b", acked=1, seen=GONE)], 5),
-    ("nor does it count as having it, alone", [device(b"s"), device(b"b", acked=1, seen=GONE)], 1),
-    ("one second before it does hold back", [device(b"a", acked=5), device(b"b", acked=1, seen=GONE + 1)], 1),
-    ("a sender that is not registered any more", [device(b"a", acked=5)], 5),
-]
-
-
-@pytest.mark.req("S4-121")
-@pytest.mark.parametrize(("name", "devices", "cursor"), COMPLETE, ids=[row[0] for row in COMPLETE])
-@pytest.mark.req("W5-66", "W5-67", "W5-73")
-def test_complete(name, devices, cursor):
-    assert complete_up_to(with_devices(USED, *devices), b"s" * 32, now=NOW, default_ttl=WEEK) == cursor
 
 
 @pytest.mark.req("W5-61")

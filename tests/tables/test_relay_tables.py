@@ -143,12 +143,13 @@ COMPLETE = {  # (device, acknowledged, seconds ago) -> cursors of anna's three b
     "who is long gone holds nothing back": ([(BERT, 3, 0), (CARL, 1, TTL)], []),
     "who is nearly gone does": ([(BERT, 3, 0), (CARL, 1, TTL - 1)], [2, 3]),
     "who is long gone has what it has": ([(BERT, 2, TTL)], [3]),
+    "the sender's own acknowledgement counts for nothing": ([(ANNA, 3, 0), (BERT, 1, 0)], [2, 3]),
 }
 
 
 @pytest.mark.req("S4-123")
 @pytest.mark.parametrize(("devices", "stay"), COMPLETE.values(), ids=COMPLETE)
-@pytest.mark.req("W5-73")
+@pytest.mark.req("W5-66", "W5-67", "W5-73")
 def test_a_blob_is_complete_when_the_others_have_it(shelf, devices, stay):
     for number in range(1, 4):
         shelf.push(number, ttl=TTL)
