@@ -132,7 +132,7 @@ def test_the_client_refuses_a_static_key_that_makes_every_secret_zero(number):
         Impostor.as_relay(awaiting_reply, message1, private=RELAY_PRIVATE, shown=key(number))
 
 
-@pytest.mark.req("W2-03")
+@pytest.mark.req("W2-02", "W2-03")
 @pytest.mark.req("S4-25")
 @pytest.mark.parametrize("size", [0, 1, 31, 33, 48, 1_000])
 def test_a_first_message_of_another_size_is_refused(size):
@@ -140,7 +140,7 @@ def test_a_first_message_of_another_size_is_refused(size):
         respond(RELAY_PRIVATE, b"b" * 32, bytes([9]) * size)
 
 
-@pytest.mark.req("W2-03")
+@pytest.mark.req("W2-02", "W2-03")
 def test_a_second_message_with_a_payload_or_cut_is_refused():
     for changed in (lambda message: message + b"x", lambda message: message[:-1], lambda _: b""):
         awaiting_reply, _, message2 = answered()
@@ -148,7 +148,7 @@ def test_a_second_message_with_a_payload_or_cut_is_refused():
             awaiting_reply.read_reply(changed(message2))
 
 
-@pytest.mark.req("W2-03")
+@pytest.mark.req("W2-02", "W2-03")
 def test_a_third_message_with_a_payload_or_cut_is_refused():
     for changed in (lambda message: message + b"x", lambda message: message[:-1], lambda _: b""):
         awaiting_reply, awaiting_proof, message2 = answered()

@@ -143,6 +143,11 @@ def test_a_clients_cursor_and_timestamp_are_taken_as_they_come():
     assert got.message == PUSHED
 
 
+@pytest.mark.req("W3-43")
+def test_version_1_is_written():
+    assert {msgpack.unpackb(frame(sample.message))["version"] for sample in SAMPLES} == {1}
+
+
 NESTED_8 = [[[[[[[]]]]]]]  # seven arrays, in the envelope's map
 NESTED_9 = [NESTED_8]
 

@@ -68,6 +68,7 @@ def made():
     return documents()
 
 
+@pytest.mark.req("W3-13", "W10-08")
 @pytest.mark.parametrize("name", FILES)
 def test_this_version_makes_the_committed_bytes(made, name):
     assert settled(made[name]) == settled(json.loads((FOLDER / name).read_text()))

@@ -26,6 +26,7 @@ from tests.vectors.wire_cases import CONTENT, INVITE, cases
 COMMITTED = json.loads((Path(__file__).parent / "wire.json").read_text())
 
 
+@pytest.mark.req("W2-01", "W10-05")
 @pytest.mark.parametrize("part", COMMITTED)
 def test_this_version_makes_the_committed_bytes(part):
     assert cases()[part] == COMMITTED[part]
@@ -166,6 +167,7 @@ def test_a_sealed_blob_is_made_of_the_parts_of_the_page():
     assert plain == b"\x08" + chain + CONTENT
 
 
+@pytest.mark.req("W10-08")
 @pytest.mark.req("W6-05", "W6-25", "W6-35")
 def test_a_signed_and_padded_blob_is_made_of_the_parts_of_the_page():
     sealed = bytes.fromhex(COMMITTED["blobs"]["padded and signed"])
