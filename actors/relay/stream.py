@@ -14,7 +14,8 @@ import os
 
 import trio
 
-SEND_SECONDS = 15.0  # wire.md §5: nothing read for so long while something waits
+from ferryman.protocol.relay.limits import STALLED_READER_SECONDS
+
 PIECE_BYTES = 16 * 1024  # progress is noticed by pieces; smaller ones cost a checkpoint each
 FINISH_SECONDS = 2.0
 DRAIN_BYTES = 8 * 1024 * 1024  # unread input makes a kernel answer with a reset, which can eat our last words
@@ -68,7 +69,7 @@ class BoundedStream:
             await self._send_piece(view[start : start + PIECE_BYTES])
 
     async def _send_piece(self, piece: bytes | memoryview) -> None:
-        with trio.move_on_after(SEND_SECONDS) as scope:
+        with trio.move_on_after(STALLED_READER_SECONDS) as scope:
             await self._stream.send_all(piece)
         if scope.cancelled_caught:
             await self.aclose()

@@ -1,4 +1,4 @@
-"""The law of one group on a relay (wire.md §5): who is in, what is acknowledged, what is complete, what fits.
+"""The law of one group on a relay (wire.md §5): who is in, what is acknowledged, what fits.
 
 | asked with     | may answer                                                                              |
 |----------------|-----------------------------------------------------------------------------------------|
@@ -164,19 +164,6 @@ def judge_pull(group: Group, device: Device, pull: Pull) -> PullPlan | Refusal:
     if isinstance(acknowledged, Refusal):
         return acknowledged
     return PullPlan(pull.after_cursor, limit, acknowledged)
-
-
-def complete_up_to(group: Group, sender_id: bytes, *, now: int, default_ttl: int) -> int:
-    """Blobs of this sender with a cursor up to here are complete: each other device has them, and there is one.
-
-    A device unseen for default_ttl no longer holds a blob back. Where it is the only other one, blobs wait for their
-    expiry: nobody has them yet.
-    """
-    others = [device for device in group.devices.values() if device.device_id != sender_id]
-    if not others:
-        return 0
-    waiting = [device.acked_cursor for device in others if _holds_back(device, now, default_ttl)]
-    return min(waiting, default=max(device.acked_cursor for device in others))
 
 
 def min_cursor(smallest_buffered: int | None, max_cursor: int) -> int:

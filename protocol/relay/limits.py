@@ -9,7 +9,6 @@ A bucket holds what may come at once and fills at its rate. Whoever owns a key's
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -44,10 +43,6 @@ MAX_GROUP_STORAGE: Final = 100 * MIB
 MAX_TOTAL_STORAGE: Final = 10 * 1024 * MIB
 DEFAULT_TTL_SECONDS: Final = 604_800
 MAX_DEVICES_PER_GROUP: Final = 64
-
-# A PULL_RESPONSE around its blobs, and a blob's entry around its payload, each with every integer at its widest.
-_RESPONSE_AROUND: Final = 256
-_ENTRY_AROUND: Final = 120
 
 
 class Bucket(Struct, frozen=True, gc=False):
@@ -93,14 +88,3 @@ def client_websocket_limit(max_blob_size: int = MAX_BLOB_SIZE) -> int:
 def pull_limit(limit: int) -> int:
     """How many blobs a PULL may get."""
     return min(limit or DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT)
-
-
-def pull_count(payload_sizes: Iterable[int]) -> int:
-    """How many of these payloads fit into one PULL_RESPONSE: at least one, if there is one."""
-    room, count = PULL_RESPONSE_BYTES - _RESPONSE_AROUND, 0
-    for size in payload_sizes:
-        room -= size + _ENTRY_AROUND
-        if room < 0 and count:
-            break
-        count += 1
-    return count

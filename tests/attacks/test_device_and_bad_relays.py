@@ -211,6 +211,7 @@ async def test_a_bad_relay_brings_nothing_down_and_takes_nothing_away(autojump_c
 
 @pytest.mark.req("W2-04")
 @pytest.mark.req("S4-35")
+@pytest.mark.req("W7-33")
 async def test_a_relay_with_another_key_learns_nothing_of_us(autojump_clock):
     world = World()
     heard = []

@@ -6,6 +6,7 @@ import os
 import pytest
 import trio
 
+from ferryman.protocol.crypto.group_proof import sign_proof
 from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Ack, Delete, Hello, Presence, Pull, Push
 from tests.fakes.child import PATIENCE_SECONDS
@@ -68,12 +69,13 @@ async def test_who_knows_an_id_without_its_key_cannot_sit_on_the_group(relay, ke
             assert [blob.payload for blob in (await bert.pull(0)).blobs] == [b"ours"]
 
 
+@pytest.mark.req("W5-28", "W5-31")
 async def test_a_stranger_with_a_key_of_his_own_cannot_certify_an_id_that_exists(relay, keys):
     """His key and his proof hold; the ID is a hash of another key."""
     his = derive_group(os.urandom(32), keys.group_id[:16])
     async with relay.raw("mallory") as mallory:
         await mallory.secured()
-        proof = his.prove(mallory.noise.handshake_hash)
+        proof = sign_proof(his.authentication_key, mallory.noise.handshake_hash, keys.group_id)
         mallory.group_id = keys.group_id
         await mallory.say(Hello(1, "mallory", keys.group_id, 0, his.group_key, proof))
         assert await mallory.ended() == (1002, 1008)

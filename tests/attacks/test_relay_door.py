@@ -174,6 +174,7 @@ SLOW = {
 
 
 @pytest.mark.parametrize(("first", "again", "answer"), SLOW.values(), ids=SLOW)
+@pytest.mark.req("W8-25")
 async def test_who_takes_more_than_ten_seconds_for_a_request_is_not_waited_for(autojump_clock, first, again, answer):
     async with memory_relay() as world:
         stream = await world.stream()
@@ -242,6 +243,7 @@ async def test_a_connection_that_never_says_hello_does_not_stay(autojump_clock):
         assert 89 <= trio.current_time() - started <= 93
 
 
+@pytest.mark.req("W5-87")
 async def test_a_stranger_cannot_keep_the_relay_from_ending(autojump_clock):
     async with memory_relay(server={"shutdown_grace": 5}) as world:
         for data in (b"", GET, UPGRADE, UPGRADE + ws(BINARY, bytes(4000), fin=False)):

@@ -33,6 +33,7 @@ async def upgrade(stream):
     [({"ingress_bytes_per_minute": 100_000}, 4, 30_000), ({"messages_per_minute": 5}, 60, 10)],
     ids=["bytes", "messages"],
 )
+@pytest.mark.req("W5-125")
 async def test_a_source_that_sent_too_much_does_not_start_anew_with_a_connection(autojump_clock, limits, pushes, size):
     async with memory_relay(limits=limits) as world:
         async with world.client("anna") as anna:
@@ -92,6 +93,7 @@ async def test_errors_of_a_client_count_as_messages(autojump_clock):
         assert (await mallory.receive(Error)).message == "too much from this address"
 
 
+@pytest.mark.req("W5-126")
 async def test_asking_for_the_same_page_again_and_again_ends(autojump_clock):
     """A PULL that follows has_more is free; what it carries is not: one page may be four megabytes."""
     async with memory_relay(limits={"egress_bytes_per_minute": 1_000_000}) as world, world.client("mallory") as mallory:
@@ -122,6 +124,7 @@ async def test_revoking_is_counted_with_fetching(autojump_clock):
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o660])
+@pytest.mark.req("W7-32")
 async def test_a_key_that_others_can_get_at_is_not_the_relays(tmp_path, mode):
     key = tmp_path / "relay.db.key"
     async with real_relay(tmp_path):

@@ -80,6 +80,7 @@ def operations_of_a_life():
 
 
 @pytest.mark.req("S4-115", "S4-117")
+@pytest.mark.req("W5-37", "W5-40")
 def test_a_power_cut_at_any_operation_loses_nothing_acknowledged_and_gives_no_cursor_twice():
     operations = operations_of_a_life()
     for cut_at in range(1, operations + 1):
@@ -107,6 +108,7 @@ def test_kill_minus_nine_at_any_operation_is_no_worse():
             assert not live(disk.after_kill(), 2, acknowledged, [*FIRST, *SECOND], check=True)
 
 
+@pytest.mark.req("W5-44", "W5-45", "W5-111")
 async def test_a_full_disk_is_answered_and_survived(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
@@ -179,6 +181,7 @@ def codes(error):
 
 
 @pytest.mark.parametrize("synchronous", ["extra", "full", "normal"])
+@pytest.mark.req("W5-23")
 async def test_cursors_begin_anew_only_where_a_power_cut_could_have_taken_some_back(autojump_clock, synchronous):
     disk = MemoryDisk()
     storage = {"synchronous": synchronous}

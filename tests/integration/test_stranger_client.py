@@ -144,6 +144,7 @@ def test_what_does_not_fit_into_four_mebibytes_comes_with_the_next_pull(relay, g
         assert len(anna.pull(3)["blobs"]) == 2
 
 
+@pytest.mark.req("W5-49")
 def test_small_blobs_come_inside_the_notify_for_who_asked(relay, group_id):
     with dial(relay.port, ANNA) as anna, dial(relay.port, BERT) as bert:
         anna.hello(group_id)
@@ -196,6 +197,7 @@ def test_neither_a_clients_clock_nor_its_cursor_changes_any_order(relay, group_i
         assert [(each["cursor"], each["payload"]) for each in anna.pull(0)["blobs"]] == sent
 
 
+@pytest.mark.req("W5-58")
 def test_a_pull_acknowledges_where_it_begins_unless_it_says_otherwise(relay, group_id):
     with dial(relay.port, ANNA) as anna, dial(relay.port, BERT) as bert:
         anna.hello(group_id)
@@ -244,6 +246,7 @@ def test_a_proof_closes_the_group_to_who_only_knows_its_id(relay, group):
 
 
 @pytest.mark.parametrize("wrong", ["another handshake", "another group's key", "the key alone", "the proof alone"])
+@pytest.mark.req("W5-29")
 def test_a_proof_that_is_none_is_unauthorized(relay, group, wrong):
     with dial(relay.port, ANNA) as anna:
         proof = group.prove(anna.noise.handshake_hash)
@@ -266,6 +269,7 @@ def test_a_proof_that_is_none_is_unauthorized(relay, group, wrong):
 
 
 @pytest.mark.req("S4-184")
+@pytest.mark.req("W5-07")
 def test_a_cursor_the_relay_never_gave_is_1001_and_the_next_hello_may_do_better(relay, group_id):
     with dial(relay.port, ANNA) as anna:
         anna.say_hello(group_id, last_cursor=3)
@@ -364,6 +368,7 @@ def test_what_is_not_one_frame_ends_the_connection_without_a_word(relay, group_i
 
 
 @pytest.mark.req("W1-12")
+@pytest.mark.req("W5-89")
 def test_a_text_message_closes_with_1003(relay, group_id):
     with dial(relay.port, ANNA) as anna:
         anna.hello(group_id)

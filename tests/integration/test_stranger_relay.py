@@ -88,6 +88,7 @@ async def test_a_device_of_ours_makes_a_group_and_pushes(tmp_path, relay):
 
 
 @pytest.mark.req("W3-06", "W3-10", "W3-11")
+@pytest.mark.req("W6-04")
 async def test_what_ours_writes_is_what_the_page_says(tmp_path, relay, party):
     async with device(tmp_path) as ours:
         await joined(ours, party)
@@ -229,6 +230,7 @@ async def test_a_push_over_the_rate_goes_out_later_and_one_too_large_never(tmp_p
 
 
 @pytest.mark.req("S4-184")
+@pytest.mark.req("W5-12")
 async def test_a_relay_that_forgot_everything_is_told_to_the_host_and_used_again(tmp_path, relay, party):
     async with device(tmp_path) as ours, ours.sync.events() as events:
         await joined(ours, party)

@@ -85,6 +85,7 @@ def stranger_pushes(relay, group, sealed_blobs):
 
 
 @pytest.mark.req("S4-140", "S4-141", "S4-38")
+@pytest.mark.req("W7-17")
 async def test_a_stranger_joins_by_a_code_of_ours_and_both_read_each_other(tmp_path, relay):
     async with our_device(tmp_path, relay) as ours:
         await ours.sync.enable()
@@ -125,6 +126,7 @@ async def test_a_stranger_joins_by_a_code_of_ours_and_both_read_each_other(tmp_p
 
 @pytest.mark.req("S4-138", "S4-143", "S4-145")
 @pytest.mark.parametrize("by", ["code", "code as people type it", "link"])
+@pytest.mark.req("W9-24")
 async def test_ours_joins_by_a_strangers_invite(tmp_path, relay, by):
     secret, code = os.urandom(32), invites.write_code(os.urandom(10))
     group = new_group(secret, os.urandom(16))
@@ -167,6 +169,7 @@ async def test_a_code_that_was_taken_back_or_says_a_wrong_secret_joins_nobody(tm
 
 @pytest.mark.req("S4-98", "S4-99", "S4-15")
 @pytest.mark.parametrize("switches", ["sign pad", "sign compress", "pad", ""])
+@pytest.mark.req("W6-11")
 async def test_what_ours_seals_is_a_chain_that_the_stranger_follows(tmp_path, relay, switches):
     contents = [b"", b"short", b"long enough to compress " * 500, os.urandom(1_048_576 - 256)]
     how = {f"{name}_blobs": name in switches for name in ("sign", "pad", "compress")}
@@ -213,6 +216,7 @@ async def test_ours_opens_what_a_stranger_seals_in_any_way_that_the_page_allows(
         assert await receive(ours, len(contents)) == contents
 
 
+@pytest.mark.req("W6-27")
 async def test_ours_tells_what_a_stranger_sealed_wrongly_and_goes_on(tmp_path, relay):
     secret = os.urandom(32)
     group = new_group(secret, os.urandom(16))

@@ -12,6 +12,7 @@ def invite(world, secret=b"s" * 32):
     return GroupInvite(world.url, bytes(range(32)), secret, b"c" * 32, world.clock.now() + 600).link()
 
 
+@pytest.mark.req("W7-12")
 async def test_devices_of_a_bare_group_sync(autojump_clock):
     world = World()
     async with world.relay(), world.device("a", bare_groups=True) as a, world.device("b", bare_groups=True) as b:

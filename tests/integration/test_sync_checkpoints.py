@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from ferryman.actors.recorder import look
@@ -16,6 +17,7 @@ async def sealed_so_far(device):
     return [lane.chain.seq for lane in state.lanes.values()]
 
 
+@pytest.mark.req("W6-28")
 async def test_after_256_blobs_of_others_a_device_says_what_it_has_seen(autojump_clock):
     world = World()
     async with world.relay(), world.device("a") as a, world.device("b") as b:
@@ -41,6 +43,7 @@ def hide(world, sender, above):
     connection.close()
 
 
+@pytest.mark.req("W6-33", "W6-34")
 async def test_blobs_that_a_relay_hides_from_one_device_are_missed_by_another_ones_word(autojump_clock):
     world = World()
     async with world.device("a") as a, world.device("b") as b:

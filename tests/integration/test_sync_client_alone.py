@@ -145,6 +145,7 @@ async def test_another_key_of_the_relay_is_an_event_and_a_clear_error(autojump_c
         assert not isinstance(client.status(), events.Connected), "waiting does not make it trusted"
 
 
+@pytest.mark.req("W7-35")
 async def test_only_the_key_that_a_person_trusts_is_accepted(autojump_clock, world):
     first = await changed_key(world)
     async with world.relay("another") as other, world.client("a") as client:

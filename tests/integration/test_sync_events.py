@@ -69,6 +69,7 @@ async def test_a_blob_that_no_relay_will_take_is_told_and_the_next_goes_out(auto
     assert small in [event.id for event in heard if isinstance(event, events.BlobPushed)]
 
 
+@pytest.mark.req("W6-47")
 async def test_blobs_that_do_not_open_are_counted_and_stop_nothing(autojump_clock):
     world, heard = World(), []
     async with world.device("a") as a, world.device("b") as b:
@@ -89,6 +90,7 @@ async def test_blobs_that_do_not_open_are_counted_and_stop_nothing(autojump_cloc
     assert counts == [(a.sync.device_id(), 1), (a.sync.device_id(), 2)], "one at once, the others a minute later"
 
 
+@pytest.mark.req("W6-23")
 async def test_a_gap_that_closes(autojump_clock):
     world, heard = World(), []
     async with world.device("a") as a, world.device("b") as b:

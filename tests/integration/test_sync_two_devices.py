@@ -347,6 +347,7 @@ async def test_an_invite_is_a_link_a_qr_code_and_a_short_code(autojump_clock, wo
         assert await receive(b, 1) == [b"hello"]
 
 
+@pytest.mark.req("W7-34")
 async def test_an_invite_carries_the_relays_key(autojump_clock, world):
     async with world.relay() as relay, world.device("a") as a:
         await join(a)
@@ -398,6 +399,7 @@ async def test_a_device_of_one_group_does_not_join_another(autojump_clock, world
             await b.sync.join_invite(invite.link)
 
 
+@pytest.mark.req("W7-11")
 async def test_a_link_whose_secret_does_not_fit_is_refused(autojump_clock, world):
     async with world.relay(), world.device("a") as a, world.device("b") as b:
         await join(a)
@@ -407,6 +409,7 @@ async def test_a_link_whose_secret_does_not_fit_is_refused(autojump_clock, world
             await b.sync.join_invite(forged.link())
 
 
+@pytest.mark.req("W9-25")
 async def test_direct_invites_have_to_be_allowed(autojump_clock, world):
     async with world.relay(), world.device("a") as a:
         await join(a)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -103,6 +104,7 @@ def test_in_whatever_order_all_blobs_come_each_is_delivered_once_and_no_hole_is_
 
 
 @given(st.integers(1, COUNT - 1), st.integers(0, 20))
+@pytest.mark.req("W6-34")
 def test_a_copied_store_is_found_out_by_whoever_sees_both_histories(copied_at, seen_of_the_copy):
     sender = SenderChain(b"chain-id")
     for number in range(copied_at):

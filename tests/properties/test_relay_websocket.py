@@ -61,6 +61,7 @@ def test_however_the_bytes_are_cut_the_same_messages_come_out(conversation):
 
 @pytest.mark.req("W1-20")
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(MAX_MESSAGE + 1, 2**40))
+@pytest.mark.req("W5-92")
 def test_a_message_over_the_limit_ends_it_when_its_length_is_known(cuts, announced):
     """Not one byte of it has to come, and what was whole before it still counts."""
     websocket, _ = accept(UPGRADE, max_message=MAX_MESSAGE)

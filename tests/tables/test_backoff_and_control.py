@@ -38,6 +38,7 @@ def test_jitter_is_a_fifth_up_or_down_and_uses_all_of_it():
     assert max(waits) > 9.5
 
 
+@pytest.mark.req("W6-08")
 def test_a_member_blob_is_a_map_with_its_kind():
     assert msgpack.unpackb(encode_control(Member("Anna"))) == {"kind": "member", "device_name": "Anna"}
     assert decode_control(encode_control(Member("Anna"))) == Member("Anna")

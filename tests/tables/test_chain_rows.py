@@ -87,6 +87,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("name", "seqs", "expected"), ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.req("W6-20", "W6-21", "W6-22")
 def test_row(name, seqs, expected):
     assert received(*seqs)[1] == expected
 
@@ -95,7 +96,9 @@ def test_what_was_missing_and_came_late_is_a_replay_the_second_time():
     assert received(1, WINDOW + 9, 2, 2)[1][2:] == [NEW, AGAIN]
 
 
+@pytest.mark.req("W6-19")
 def test_a_view_keeps_a_window_and_no_more():
+    assert WINDOW == 1_024
     view, said = received(*range(1, WINDOW + 100))
     assert view is not None
     assert said == [NEW] * (WINDOW + 99)
@@ -117,12 +120,14 @@ def test_what_lies_in_a_hole_is_never_a_replay_however_many_holes_there_are():
         assert Delivered() in verdicts, seq
 
 
+@pytest.mark.req("W6-24")
 def test_a_late_joiner_is_given_all_that_lies_before_the_first_it_saw():
     """Its first is the newest, a checkpoint say; it restarts, and the relay gives it the rest from the beginning."""
     seqs = (WINDOW + 90, *range(1, WINDOW + 90))
     assert {verdicts[0] for verdicts in received(*seqs)[1]} == {Delivered()}
 
 
+@pytest.mark.req("W6-13", "W6-15")
 def test_a_sender_counts_from_1_and_names_the_blob_before():
     sender = SenderChain(ID)
     assert sender.next() == Chain(ID, 1, bytes(16))

@@ -57,7 +57,9 @@ def owed(state):
         pytest.param([5 + CHECKPOINT_SECONDS], False, id="a first blob, whenever it comes"),
     ],
 )
+@pytest.mark.req("W6-28", "W6-29")
 def test_a_checkpoint_is_due_after_256_blobs_or_a_day(times, due):
+    assert (CHECKPOINT_BLOBS, CHECKPOINT_SECONDS) == (256, 24 * 3600)
     assert owed(taken(*times)) == ([MakeCheckpoint(GROUP)] if due else [])
 
 
@@ -90,6 +92,7 @@ def test_its_heads_are_the_last_blobs_that_were_taken():
 # --- how it is written
 
 
+@pytest.mark.req("W6-31")
 def test_a_checkpoint_is_a_map_with_a_list_of_lists():
     control = Checkpoint((Head(THEIRS.device_id, b"chain-00", 7, number(9)),))
     assert msgpack.unpackb(encode_control(control)) == {
@@ -143,6 +146,7 @@ def head(seq, sealed_hash=None, chain_id=b"chain-00"):
         pytest.param(head(5, chain_id=b"chain-77"), (), id="a chain that we never saw"),
     ],
 )
+@pytest.mark.req("W6-32", "W6-33", "W6-34")
 def test_a_relay_that_shows_two_histories_is_found_out(said, told):
     assert hear(3, said)[1] == told
 

@@ -25,6 +25,7 @@ def test_defaults_of_waiting_and_of_access():
     assert (sync.max_reconnect_delay_ms, sync.api_key, sync.direct_invites) == (30_000, None, False)
 
 
+@pytest.mark.req("W6-11", "W6-37", "W6-43")
 def test_defaults_of_sealing():
     sync = SyncConfig()
     assert (sync.sign_blobs, sync.pad_blobs, sync.compress_blobs, sync.max_blob_size) == (True, True, False, 1_048_576)

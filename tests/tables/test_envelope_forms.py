@@ -204,6 +204,7 @@ NOT_AN_ENVELOPE = {
 
 
 @pytest.mark.parametrize("value", NOT_AN_ENVELOPE.values(), ids=NOT_AN_ENVELOPE)
+@pytest.mark.req("W5-97")
 def test_what_is_not_a_valid_envelope_closes(value):
     with pytest.raises(InvalidMessage) as caught:
         read(value)
@@ -299,6 +300,7 @@ MALFORMED = {
 
 @pytest.mark.req("S4-183")
 @pytest.mark.parametrize("value", MALFORMED.values(), ids=MALFORMED)
+@pytest.mark.req("W5-96")
 def test_a_malformed_message_in_a_valid_envelope_does_not_close_by_itself(value):
     with pytest.raises(InvalidMessage) as caught:
         read(value)
@@ -328,6 +330,7 @@ def test_a_message_of_the_widest_type_is_unknown_and_not_another():
 @pytest.mark.req("W3-39")
 @pytest.mark.req("S4-59")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+@pytest.mark.req("W5-96")
 def test_a_message_is_read_in_its_own_direction_only(sample):
     data = frame(sample.message)
     assert read(data, from_client=sample.from_client).message == sample.message

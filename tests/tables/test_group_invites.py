@@ -32,6 +32,7 @@ def changed(**entries) -> bytes:
 
 
 @pytest.mark.req("S4-138", "S4-142")
+@pytest.mark.req("W9-02")
 def test_the_payload_has_the_short_keys_and_base64_values_of_the_source():
     b64 = lambda raw: base64.b64encode(raw).decode()  # noqa: E731
     assert json.loads(INVITE.payload()) == {
@@ -47,6 +48,7 @@ def test_the_payload_has_the_short_keys_and_base64_values_of_the_source():
 
 
 @pytest.mark.req("S4-142")
+@pytest.mark.req("W9-01", "W9-03", "W9-04")
 def test_a_link_is_base64url_without_padding_under_the_configured_scheme():
     head, _, data = FULL.link("cashtable").partition("?invite=")
     assert head == "cashtable://sync"
@@ -69,6 +71,7 @@ LINKS = {
 
 
 @pytest.mark.parametrize("link", LINKS.values(), ids=LINKS)
+@pytest.mark.req("W9-05")
 def test_a_link_is_read_in_every_form_that_people_paste(link):
     assert understood(link) == FULL
 
@@ -148,6 +151,7 @@ def test_a_payload_that_is_no_invite_is_bad_input(payload):
         read_payload(payload)
 
 
+@pytest.mark.req("W9-06")
 def test_a_joiner_rejects_only_ten_minutes_past_the_expiry():
     assert LIFETIME_SECONDS == 600
     verdicts = {late: rejected(INVITE, INVITE.expires_at + late) for late in (-600, 0, 600, 601)}
@@ -169,6 +173,7 @@ def test_the_secret_does_not_show():
 
 
 @pytest.mark.req("S4-143", "S4-144")
+@pytest.mark.req("W9-07", "W9-12")
 def test_a_short_code_is_sixteen_letters_in_four_groups_the_first_eight_its_lookup_key():
     code = new_code(bytes.fromhex("00443214c74254b635cf"))
     assert code.shown == "0123-4567-89AB-CDEF"
@@ -177,6 +182,7 @@ def test_a_short_code_is_sixteen_letters_in_four_groups_the_first_eight_its_look
     assert (len(ALPHABET), set("ILOU") & set(ALPHABET)) == (32, set())
 
 
+@pytest.mark.req("W9-08")
 def test_a_short_code_is_made_of_eighty_random_bits_and_sealed_under_192():
     with pytest.raises(LocalProtocolError):
         new_code(bytes(9))
@@ -194,6 +200,7 @@ TYPED = [
 
 
 @pytest.mark.parametrize("typed", TYPED)
+@pytest.mark.req("W9-09")
 def test_a_code_is_read_as_people_type_it(typed):
     assert read_code(typed) == ShortCode("01234567", "89ABCDEF")
 
@@ -227,6 +234,7 @@ def test_what_is_no_code_is_bad_input(typed):
         ("0123\n4567", None),
     ],
 )
+@pytest.mark.req("W9-09")
 def test_the_relay_looks_keys_up_in_canonical_form(typed, found):
     assert canonical(typed) == found
 
@@ -237,6 +245,7 @@ SEALED = seal_payload(INVITE.payload(), code=CODE, key=KEY, nonce=NONCE)
 
 
 @pytest.mark.req("S4-144", "S4-147")
+@pytest.mark.req("W9-12")
 def test_what_a_relay_gets_holds_neither_the_payload_nor_the_rest_of_the_code():
     raw = base64.urlsafe_b64decode(SEALED + "=" * (-len(SEALED) % 4))
     assert raw[:24] == NONCE
@@ -246,6 +255,7 @@ def test_what_a_relay_gets_holds_neither_the_payload_nor_the_rest_of_the_code():
     assert open_payload(SEALED, code=CODE, key=KEY) == INVITE.payload()
 
 
+@pytest.mark.req("W9-13")
 def test_the_key_comes_from_the_rest_of_the_code_and_its_lookup_key_by_argon2id():
     import hashlib
 
@@ -266,6 +276,7 @@ def test_a_payload_that_does_not_open_is_bad_input(encrypted):
         open_payload(encrypted, code=CODE, key=KEY)
 
 
+@pytest.mark.req("W9-14")
 def test_a_payload_opens_under_its_own_lookup_key_alone():
     with pytest.raises(BadInput):
         open_payload(SEALED, code=ShortCode("76543210", CODE.secret_half), key=KEY)

@@ -1,4 +1,4 @@
-"""The law of a group: who is let in, what an acknowledgement is worth, when a blob is complete, what fits."""
+"""The law of a group: who is let in, what an acknowledgement is worth, what fits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from ferryman.protocol.relay.group import (
     after_hello,
     carries_inline,
     clamp_ttl,
-    complete_up_to,
     judge_ack,
     judge_hello,
     judge_proof,
@@ -74,10 +73,12 @@ HELLOS = [
 
 @pytest.mark.req("S4-184", "S4-185")
 @pytest.mark.parametrize(("name", "group", "message", "refused"), HELLOS, ids=[row[0] for row in HELLOS])
+@pytest.mark.req("W5-06", "W5-07", "W5-35")
 def test_hello(name, group, message, refused):
     assert code(judged(group, message)) == refused
 
 
+@pytest.mark.req("W5-14")
 def test_hello_registers_the_device_and_acknowledges_all_up_to_its_cursor():
     verdict = judged(USED, hello(7))
     assert verdict == Admission(Device(b"a" * 32, "Anna's laptop", NOW, NOW, 7, proven=False))
@@ -90,6 +91,7 @@ def test_a_second_hello_keeps_the_first_sight_and_never_lowers_what_was_acknowle
     assert (verdict.device.first_seen, verdict.device.last_seen, verdict.device.acked_cursor) == (NOW - 100, NOW, 9)
 
 
+@pytest.mark.req("W5-32")
 def test_the_first_proof_closes_the_group_and_evicts_whoever_came_without():
     group = with_devices(USED, device(b"a"), device(b"b"), device(b"c", proven=True))
     verdict = judged(group, hello(), proven=True)
@@ -107,6 +109,7 @@ def test_a_later_proof_closes_nothing_again():
     assert (verdict.closes, verdict.evicted) == (False, ())
 
 
+@pytest.mark.req("W5-36")
 def test_a_bare_group_stays_open():
     verdict = judged(USED, hello())
     assert isinstance(verdict, Admission)
@@ -117,12 +120,14 @@ TWO = GroupLimits(max_devices=2)
 
 
 @pytest.mark.req("S4-188")
+@pytest.mark.req("W5-108", "W5-129")
 def test_a_group_takes_so_many_devices_and_no_more():
     full = with_devices(USED, device(b"b"), device(b"c"))
     assert code(judged(full, hello(), rules=TWO)) == WireCode.GROUP_QUOTA_EXCEEDED
     assert code(judged(full, hello(), who=b"b", rules=TWO)) is None
 
 
+@pytest.mark.req("W5-130")
 def test_a_device_unseen_for_the_default_ttl_gives_its_place_away():
     full = with_devices(USED, device(b"b"), device(b"c", seen=NOW - WEEK))
     assert code(judged(full, hello(), rules=TWO)) is None
@@ -159,6 +164,7 @@ PROOFS = [
 
 @pytest.mark.req("S4-185")
 @pytest.mark.parametrize(("name", "message", "expected"), PROOFS, ids=[row[0] for row in PROOFS])
+@pytest.mark.req("W5-29", "W5-30")
 def test_group_proof(name, message, expected):
     verdict = judge_proof(message, HANDSHAKE)
     assert (code(verdict) or verdict) == expected
@@ -172,6 +178,7 @@ def test_a_proof_for_one_group_is_none_for_another():
 
 @pytest.mark.req("W2-23", "W3-04")
 @pytest.mark.req("S4-43", "S4-185")
+@pytest.mark.req("W5-101", "W5-102")
 def test_an_envelope_of_another_sender_or_group_is_unauthorized():
     read = decode_frame(frame(m.Ack(1)), from_client=True)
     mine = group().group_id
@@ -187,18 +194,21 @@ def pushed(size: int, *, stored: int = 0, total: int = 0) -> WireCode | None:
 
 @pytest.mark.req("W1-23")
 @pytest.mark.req("S4-127", "S4-187")
+@pytest.mark.req("W5-131")
 def test_a_blob_has_at_most_a_mebibyte():
     assert pushed(1_048_576) is None
     assert pushed(1_048_577) == WireCode.BLOB_TOO_LARGE
 
 
 @pytest.mark.req("S4-128", "S4-188")
+@pytest.mark.req("W5-132")
 def test_a_group_stores_a_hundred_mebibytes_and_256_bytes_count_for_every_blob():
     assert pushed(1_000, stored=104_857_600 - 1_256) is None
     assert pushed(1_000, stored=104_857_600 - 1_255) == WireCode.GROUP_QUOTA_EXCEEDED
 
 
 @pytest.mark.req("S4-189")
+@pytest.mark.req("W5-110", "W5-133")
 def test_a_full_relay_is_overloaded_and_says_when_to_come_back():
     assert pushed(1_000, total=10 * 2**30 - 1_256) is None
     total = 10 * 2**30 - 1_255
@@ -210,6 +220,7 @@ def test_a_full_relay_is_overloaded_and_says_when_to_come_back():
 
 
 @pytest.mark.req("S4-36")
+@pytest.mark.req("W5-41", "W5-42")
 def test_the_same_blob_again_gets_the_first_cursor_and_another_under_its_id_none():
     def repeat(payload_hash):
         return judge_repeat(blob_id=BLOB_ID, payload_hash=payload_hash, first_hash=b"h" * 32, first_cursor=5)
@@ -218,6 +229,7 @@ def test_the_same_blob_again_gets_the_first_cursor_and_another_under_its_id_none
     assert code(repeat(b"i" * 32)) == WireCode.INVALID_MESSAGE
 
 
+@pytest.mark.req("W5-64", "W5-65")
 def test_an_acknowledgement_never_goes_down_nor_above_what_was_given():
     anna = device(b"a", acked=4)
     assert judge_ack(USED, anna, 6) == 6
@@ -241,30 +253,13 @@ PULLS = [
 
 @pytest.mark.req("S4-64")
 @pytest.mark.parametrize(("name", "pull", "expected"), PULLS, ids=[row[0] for row in PULLS])
+@pytest.mark.req("W5-55", "W5-58")
 def test_pull(name, pull, expected):
     verdict = judge_pull(USED, device(b"a", acked=4), pull)
     assert (code(verdict) or verdict) == expected
 
 
-GONE = NOW - WEEK
-COMPLETE = [
-    ("nobody else", [device(b"s")], 0),
-    ("one other that has it", [device(b"s"), device(b"a", acked=5)], 5),
-    ("the slowest of the others", [device(b"s"), device(b"a", acked=5), device(b"b", acked=3)], 3),
-    ("the sender's own acknowledgement does not count", [device(b"s", acked=9), device(b"a", acked=2)], 2),
-    ("a device gone for the ttl does not hold back", [device(b"a", acked=5), device(b"b", acked=1, seen=GONE)], 5),
-    ("nor does it count as having it, alone", [device(b"s"), device(b"b", acked=1, seen=GONE)], 1),
-    ("one second before it does hold back", [device(b"a", acked=5), device(b"b", acked=1, seen=GONE + 1)], 1),
-    ("a sender that is not registered any more", [device(b"a", acked=5)], 5),
-]
-
-
-@pytest.mark.req("S4-121")
-@pytest.mark.parametrize(("name", "devices", "cursor"), COMPLETE, ids=[row[0] for row in COMPLETE])
-def test_complete(name, devices, cursor):
-    assert complete_up_to(with_devices(USED, *devices), b"s" * 32, now=NOW, default_ttl=WEEK) == cursor
-
-
+@pytest.mark.req("W5-61")
 def test_min_cursor_is_the_smallest_buffered_or_the_next_to_come():
     assert min_cursor(4, 10) == 4
     assert min_cursor(None, 10) == 11
@@ -291,5 +286,6 @@ def test_a_ttl_is_at_most_the_default_and_0_means_the_default(ttl, kept):
         (65_537, 2**32 - 1, False),
     ],
 )
+@pytest.mark.req("W5-49", "W5-50")
 def test_a_notify_takes_the_payload_along_when_the_device_wants_so_much(size, wanted, inline):
     assert carries_inline(size, wanted) is inline

@@ -55,6 +55,7 @@ def carry(*commands):
         pytest.param([join(key=KEY), SetEnabled(True, "ws://two")], True, "ws://two", None, id="move to another relay"),
     ],
 )
+@pytest.mark.req("W7-33", "W7-34", "W7-35")
 def test_membership(commands, enabled, url, key):
     state = carry(*commands)
     assert (state.enabled, state.member.relay_url, state.member.relay_key) == (enabled, url, key)
@@ -90,6 +91,7 @@ def kinds(state):
     return [type(effect) for effect in machine.owed(state).values()]
 
 
+@pytest.mark.req("W7-17")
 def test_what_it_owes():
     assert kinds(GroupState()) == []
     assert kinds(carry(join())) == [KeepClient, Introduce]

@@ -72,6 +72,7 @@ def test_what_was_taken_before_a_restart_is_not_held_again():
 @pytest.mark.parametrize(
     ("taken", "frontier"), [([1], 1), ([2], 0), ([2, 1], 2), ([1, 2, 3], 3), ([3], 0)], ids=str
 )  # fmt: skip
+@pytest.mark.req("W5-60")
 def test_the_frontier_stops_at_the_first_blob_not_taken(taken, frontier):
     intake = after((0, page(1, 2, 3)))
     for cursor in taken:
@@ -136,6 +137,7 @@ def test_a_hole_of_expired_blobs_is_skipped():
 # --- flight
 
 
+@pytest.mark.req("W6-18")
 def test_pushes_leave_in_the_order_of_their_seq_and_only_once():
     flight, first = outflow.pick(Flight(), waiting(1, 2, 3))
     assert [each.seq for each in first] == [1, 2, 3]
@@ -159,6 +161,7 @@ def test_no_more_bytes_are_in_flight_than_allowed_but_always_one_blob(monkeypatc
     assert len(outflow.pick(Flight(), waiting(1, 2, size=100))[1]) == 1
 
 
+@pytest.mark.req("W6-18")
 def test_a_refusal_holds_all_back_and_begins_again_with_the_lowest():
     flight, _ = outflow.pick(Flight(), waiting(1, 2, 3))
     flight, sent = outflow.landed(flight, number(3))

@@ -31,6 +31,7 @@ def test_blobs_in_a_row_are_given():
 
 
 @pytest.mark.req("S4-36")
+@pytest.mark.req("W6-20")
 def test_the_same_blob_under_another_cursor_is_a_replay_and_not_given():
     first = Sender().entry(1)
     again = type(first)(first.blob_id, 9, first.sender_id, first.payload, 0)
@@ -38,6 +39,7 @@ def test_the_same_blob_under_another_cursor_is_a_replay_and_not_given():
     assert (contents(outcomes), told) == ([b"content", None], [])
 
 
+@pytest.mark.req("W6-22", "W6-23")
 def test_a_missing_blob_is_told_and_what_comes_after_it_given():
     sender = Sender()
     first, second, third = sender.entry(1, b"1"), sender.entry(2, b"2"), sender.entry(3, b"3")
@@ -46,6 +48,7 @@ def test_a_missing_blob_is_told_and_what_comes_after_it_given():
     assert (contents(outcomes), told) == ([b"1", b"3", b"2"], [gap, closed])
 
 
+@pytest.mark.req("W6-21")
 def test_another_blob_in_a_place_that_is_taken_is_a_fork_and_not_given():
     sender = Sender()
     first = sender.entry(1, b"1")
@@ -61,6 +64,7 @@ def test_a_control_blob_is_not_the_hosts_but_has_its_place():
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x01", b"\x01" + bytes(60), b"\x02" + bytes(60)])
+@pytest.mark.req("W6-47")
 def test_what_does_not_open_is_passed_over(payload):
     outcomes, told = open_all(entry(1, payload=payload))
     assert (outcomes, told) == ([PassedOver(unreadable=True)], [])
@@ -72,6 +76,7 @@ def test_a_blob_under_another_senders_name_does_not_open():
     assert open_all(stolen)[0] == [PassedOver(unreadable=True)]
 
 
+@pytest.mark.req("W6-46")
 def test_unreadable_blobs_are_one_event_a_sender_and_minute():
     tally, told = Tally().count(b"a", 0.0)
     assert told == (events.UndecryptableBlobs(b"a", 1),)

@@ -43,12 +43,14 @@ def carry(state, *commands):
     return state, table
 
 
+@pytest.mark.req("W6-17")
 def test_the_first_blob_of_a_group_starts_its_chain():
     decision = machine.decide(OutboxState(), enqueue(1))
     assert decision.events[0] == ChainStarted(GROUP, b"chain id")
     assert (decision.events[1].blob_id, decision.events[1].seq) == (number(1), 1)
 
 
+@pytest.mark.req("W6-14", "W6-15")
 def test_a_blob_is_sealed_at_its_place_in_the_chain_and_names_the_one_before():
     _, table = carry(OutboxState(), enqueue(1, b"one"), enqueue(2, b"two"))
     first, second = table[GROUP, 1], table[GROUP, 2]
@@ -128,6 +130,7 @@ def test_a_blob_more_is_another_debt_so_that_it_is_announced_again():
     assert machine.owed(one).keys().isdisjoint(machine.owed(two))
 
 
+@pytest.mark.req("W6-10")
 def test_a_control_blob_is_always_signed():
     _, table = carry(OutboxState(), enqueue(1, control=True))
     opened = open_blob(table[GROUP, 1], keys=group_keys(), sender_id=OURS.device_id, blob_id=number(1))

@@ -56,6 +56,7 @@ def test_a_key_of_the_source_has_its_default(table, key):
 
 
 @pytest.mark.parametrize("table", DEFAULTS)
+@pytest.mark.req("W5-113")
 def test_an_empty_file_is_the_defaults(table):
     checked = check_relay_config({}, "relay.toml").model_dump()[table]
     assert {key: checked[key] for key in DEFAULTS[table]} == DEFAULTS[table]

@@ -45,6 +45,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("data", "status"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.req("W8-23", "W8-24", "W8-28")
 def test_a_bad_request_is_refused_with_its_status(data, status):
     assert heard(data) == Refusal(HTTPStatus(status))
 

@@ -131,6 +131,7 @@ async def test_a_connection_that_ends_says_so_last_and_by_its_own_task():
     assert stream.heard == b"\x82\x031:a" + b"\x88\x08" + (1008).to_bytes(2, "big") + b"enough"
 
 
+@pytest.mark.req("W5-94")
 async def test_who_does_not_read_the_end_has_two_seconds(autojump_clock):
     one, _, outgoing, _ = outlet(0)
     outgoing.put(b"a")

@@ -128,6 +128,7 @@ PROXIES = networks(("10.0.0.0/8", "fd00::/8"))
         ("fd00::1", "2001:db8::1", "2001:db8::1"),
     ],
 )
+@pytest.mark.req("W5-115", "W5-116")
 def test_a_proxy_is_believed_and_nobody_else(peer, said, client):
     assert client_of(peer, ((b"x-forwarded-for", said.encode()),) if said else (), PROXIES) == client
 
@@ -143,6 +144,7 @@ def test_a_proxy_is_believed_and_nobody_else(peer, said, client):
         ("nonsense", "nonsense"),
     ],
 )
+@pytest.mark.req("W5-114")
 def test_limits_count_ipv4_addresses_and_ipv6_networks(client, source):
     assert source_of(client) == source
 
@@ -178,6 +180,7 @@ def seat(group=b"g" * 32, device=b"d" * 32):
 
 
 @pytest.mark.parametrize(("frames", "size"), [(2000, 1), (8, 1024 * 1024)], ids=["2,000 frames", "8 MiB"])
+@pytest.mark.req("W5-81")
 async def test_a_queue_that_is_full_is_the_end_of_its_connection(frames, size):
     outgoing = Outgoing()
     for _ in range(frames):
@@ -203,6 +206,7 @@ async def test_frames_leave_in_order_and_nothing_is_taken_after_the_close():
     assert outgoing.queued_bytes == 0
 
 
+@pytest.mark.req("W5-94")
 async def test_closing_leaves_two_seconds_to_what_is_being_sent(autojump_clock):
     outgoing = Outgoing()
     started = trio.current_time()
@@ -254,6 +258,7 @@ async def test_the_third_1000_of_a_welcome_connection_closes_and_the_first_of_an
     assert stranger.outgoing.closing is not None
 
 
+@pytest.mark.req("W5-124")
 def test_what_a_message_costs():
     one = seat()
     assert one.price(Push(b"i" * 16, b"", 0), 0.0) == 1
@@ -330,6 +335,7 @@ ENDED = {
 
 
 @pytest.mark.parametrize(("data", "code"), ENDED.values(), ids=ENDED)
+@pytest.mark.req("W5-89")
 def test_a_violation_ends_the_websocket_and_nothing_after_it_is_read(data, code):
     websocket = opened()
     assert websocket.feed(data) == []
@@ -373,6 +379,7 @@ def test_the_allocator_follows_cursors_that_rise_by_one():
 
 
 @pytest.mark.parametrize("cursors", [(4,), (5, 5), (6,), (5, 7)], ids=["old", "twice", "passed over", "a gap"])
+@pytest.mark.req("W5-40")
 def test_a_cursor_given_twice_or_passed_over_stops_the_group(cursors):
     with pytest.raises(LocalProtocolError):
         check_cursors(4, tuple(stored(cursor) for cursor in cursors))
@@ -401,5 +408,6 @@ def test_a_histogram_counts_up_to_each_bound():
         ("/connections/17", "connection"),
     ],
 )
+@pytest.mark.req("W8-10")
 def test_an_actors_kind_names_no_instance(path, kind):
     assert kind_of(path) == kind

@@ -105,6 +105,7 @@ def test_every_table_is_swept_to_its_end_whatever_its_length(shelf, rows):
     assert {table: shelf.count(table) for table in TABLES} == dict.fromkeys(TABLES, 0)
 
 
+@pytest.mark.req("W5-74")
 def test_what_is_not_over_stays(shelf):
     shelf.push(3)
     shelf.seen(BERT, now=NOW - 2 * TTL + 1)
@@ -161,6 +162,7 @@ def test_an_acknowledgement_of_very_much_deletes_one_slice_and_leaves_the_rest_t
     assert shelf.count() == 0
 
 
+@pytest.mark.req("W5-70")
 def test_a_complete_blob_goes_at_once_and_an_unknown_one_costs_nothing(shelf):
     shelf.push(2)
     shelf.seen(BERT, 1)

@@ -12,6 +12,8 @@ from ferryman.actors.relay.schema import SCHEMA, open_database
 from ferryman.actors.relay.sweeping import BEGINNING, Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.protocol.relay.group import Device
+from ferryman.protocol.relay.limits import PULL_RESPONSE_BYTES
+from tests.fakes.wire import frame
 from tests.fakes.wire_client import blob_id
 
 GROUP, OTHER = b"g" * 32, b"o" * 32
@@ -47,12 +49,14 @@ def shelf(tmp_path):
 
 
 @pytest.mark.req("S4-116")
+@pytest.mark.req("W5-38")
 def test_the_first_blobs_of_each_group_get_1_2_3(shelf):
     assert [shelf.push(number).cursor for number in range(3)] == [1, 2, 3]
     assert [shelf.push(number, group=OTHER).cursor for number in range(3)] == [1, 2, 3]
 
 
 @pytest.mark.req("S4-115")
+@pytest.mark.req("W5-44")
 def test_a_transaction_that_is_taken_back_gives_no_cursor_away(shelf):
     shelf.push(1)
     shelf.connection.execute("BEGIN")
@@ -86,6 +90,33 @@ def test_a_page_has_its_limit_and_says_if_there_is_more(shelf, after, limit, cur
 
 
 @pytest.mark.req("W4-15")
+@pytest.mark.req("S4-65")
+@pytest.mark.req("W1-21")
+@pytest.mark.parametrize(("size", "blobs"), [(1_048_576, 9), (70_000, 100), (4_080, 1000)])
+@pytest.mark.req("W5-56")
+def test_a_page_stays_within_4_mib_as_a_frame_and_wastes_little(shelf, size, blobs):
+    far = 2**40  # cursors and times of many digits take more room
+    shelf.push(0, now=far)
+    shelf.connection.execute("UPDATE group_cursors SET next_cursor = ?", (2**62,))
+    with shelf.connection:
+        for number in range(1, blobs + 1):
+            shelf.push(number, bytes(size), now=far)
+    page = shelf.tables.page(GROUP, 1, 1000, far)
+    encoded = len(frame(page))
+    assert encoded <= PULL_RESPONSE_BYTES == 4 * 1_048_576
+    assert page.has_more
+    assert encoded + size + 128 > 0.96 * PULL_RESPONSE_BYTES
+
+
+@pytest.mark.req("W1-21")
+@pytest.mark.req("W5-57")
+def test_a_page_holds_at_least_one_blob_however_large(shelf):
+    for number in range(2):
+        shelf.push(number, bytes(5 * 1_048_576))
+    page = shelf.tables.page(GROUP, 0, 100, NOW)
+    assert ([entry.cursor for entry in page.blobs], page.has_more) == ([1], True)
+
+
 def test_what_waits_for_a_device_is_what_others_pushed_and_has_not_expired(shelf):
     shelf.push(1, sender=BERT)
     shelf.push(2, sender=ANNA)
@@ -95,6 +126,7 @@ def test_what_waits_for_a_device_is_what_others_pushed_and_has_not_expired(shelf
     assert (count, [(blob.cursor, blob.size) for blob in pending]) == (1, [(3, 5)])
 
 
+@pytest.mark.req("W5-17")
 def test_a_thousand_are_announced_and_all_are_counted(shelf):
     with shelf.connection:
         for number in range(1005):
@@ -111,11 +143,13 @@ COMPLETE = {  # (device, acknowledged, seconds ago) -> cursors of anna's three b
     "who is long gone holds nothing back": ([(BERT, 3, 0), (CARL, 1, TTL)], []),
     "who is nearly gone does": ([(BERT, 3, 0), (CARL, 1, TTL - 1)], [2, 3]),
     "who is long gone has what it has": ([(BERT, 2, TTL)], [3]),
+    "the sender's own acknowledgement counts for nothing": ([(ANNA, 3, 0), (BERT, 1, 0)], [2, 3]),
 }
 
 
 @pytest.mark.req("S4-123")
 @pytest.mark.parametrize(("devices", "stay"), COMPLETE.values(), ids=COMPLETE)
+@pytest.mark.req("W5-66", "W5-67", "W5-73")
 def test_a_blob_is_complete_when_the_others_have_it(shelf, devices, stay):
     for number in range(1, 4):
         shelf.push(number, ttl=TTL)
@@ -125,6 +159,7 @@ def test_a_blob_is_complete_when_the_others_have_it(shelf, devices, stay):
     assert shelf.cursors() == stay
 
 
+@pytest.mark.req("W5-64")
 def test_what_a_device_acknowledged_never_goes_down(shelf):
     shelf.push(1)
     shelf.seen(BERT, 5)
@@ -133,6 +168,7 @@ def test_what_a_device_acknowledged_never_goes_down(shelf):
     assert group.devices[BERT].acked_cursor == 5
 
 
+@pytest.mark.req("W5-33")
 def test_a_proof_removes_who_had_none_and_their_blobs(shelf):
     shelf.push(1, sender=ANNA)
     shelf.push(2, b"1234", sender=BERT)

@@ -66,6 +66,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("name", "kind", "flags"), KINDS, ids=[row[0] for row in KINDS])
+@pytest.mark.req("W6-09", "W6-38", "W6-39")
 def test_the_flags_of_what_we_seal(name, kind, flags):
     blob = sealed(**kind)
     assert inside(blob)[0] == flags
@@ -76,6 +77,7 @@ def test_the_flags_of_what_we_seal(name, kind, flags):
 
 @pytest.mark.req("S4-15")
 @pytest.mark.parametrize("content", [b"", b"x", bytes(100_000), TEXT], ids=["empty", "one", "zeros", "text"])
+@pytest.mark.req("W6-36")
 def test_what_was_sealed_opens_as_what_it_was(content):
     for kind in ({}, {"compress": True}, {"pad": False}):
         assert opened(sealed(content, **kind)).content == content
@@ -96,6 +98,7 @@ def test_no_cut_blob_opens():
             opened(blob[:size])
 
 
+@pytest.mark.req("W6-02")
 def test_a_blob_opens_for_its_own_sender_id_and_group_alone():
     bare = sealed(sign=False)  # a signature would bind the same once more
     assert opened(bare).content == TEXT
@@ -118,6 +121,7 @@ def test_the_nonce_is_the_callers_and_stands_in_the_blob():
 
 @pytest.mark.req("S4-39")
 @pytest.mark.parametrize("size", [2, 3, 7, 8, 9, 15, 16, 17, 100, 1_000, 4_095, 4_097, 65_535, 1_000_001])
+@pytest.mark.req("W6-42")
 def test_padding_follows_padme(size):
     exponent = floor(log2(size))
     step = 2 ** (exponent - floor(log2(exponent)) - 1)
@@ -132,6 +136,7 @@ def test_padding_hides_the_length_and_can_be_left_out():
     assert len({len(sealed(bytes(size), pad=False)) for size in range(10_000, 10_100)}) == 100
 
 
+@pytest.mark.req("W6-44")
 def test_padding_never_passes_the_largest_blob():
     for size in (950, 1_000, 1_024 - 178):
         assert len(sealed(bytes(size)[: 1_024 - 178], max_blob_size=1_024)) <= 1_024
@@ -191,6 +196,7 @@ READ = {
 
 
 @pytest.mark.parametrize(("plain", "content"), READ.values(), ids=READ)
+@pytest.mark.req("W6-06")
 def test_what_another_writer_may_leave_out_is_read(plain, content):
     read = opened(hand_made(plain))
     assert (read.content, read.sign_pub) == (content, None)
@@ -232,11 +238,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("plain", REFUSED.values(), ids=REFUSED)
+@pytest.mark.req("W6-07", "W6-27")
 def test_a_member_who_breaks_the_rules_is_not_read(plain):
     with pytest.raises(UndecryptableBlob):
         opened(hand_made(plain))
 
 
+@pytest.mark.req("W6-26")
 def test_another_member_cannot_put_other_content_under_a_signature():
     plain = inside(sealed(TEXT, pad=False))
     assert opened(hand_made(plain)).content == TEXT
@@ -251,6 +259,7 @@ def test_a_good_hand_made_blob_shows_that_the_bad_ones_were_refused_for_their_fa
 
 
 @pytest.mark.parametrize("head", [b"\x00", b"\x02", b"\x01\x00\x00\x00\x01"])
+@pytest.mark.req("W6-03")
 def test_another_format_or_key_epoch_is_not_opened(head):
     blob = sealed()
     with pytest.raises(UndecryptableBlob):

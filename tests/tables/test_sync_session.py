@@ -212,6 +212,7 @@ def test_a_welcome_forgets_the_failed_attempts():
     assert session.phase == BackingOff(1)
 
 
+@pytest.mark.req("W5-10", "W5-12")
 def test_a_relay_that_does_not_know_our_history_is_greeted_again_from_zero():
     session, wanted = run(fresh(AwaitingWelcome(0), recorded=7, incarnation=ERA), Received(Error(1001, "unknown")))
     assert only(SayHello, wanted) == [SayHello(0, b"")]
@@ -222,6 +223,7 @@ def test_a_relay_that_does_not_know_our_history_is_greeted_again_from_zero():
     assert sent(wanted) == [Pull(0, 2, ack=False)]
 
 
+@pytest.mark.req("W5-11")
 def test_after_the_third_hello_it_gives_up_for_now():
     unknown = Received(Error(1001, "unknown"))
     session, wanted = run(fresh(AwaitingWelcome(0), recorded=7), unknown, unknown, unknown)
@@ -247,6 +249,7 @@ def test_another_error_before_the_welcome_is_told_and_tried_again_later(code):
         pytest.param(ERA, {"incarnation": ERA, "min_cursor": 8}, None, False, id="nothing that we missed"),
     ],
 )
+@pytest.mark.req("W5-13", "W5-62")
 def test_the_relays_history_is_compared_with_ours(known, fields, restart, resync):
     fields = {"top": 9, **fields}
     session, wanted = run(fresh(AwaitingWelcome(0), recorded=7, incarnation=known), welcome(**fields))
@@ -258,6 +261,7 @@ def test_the_relays_history_is_compared_with_ours(known, fields, restart, resync
 # --- pulling
 
 
+@pytest.mark.req("W7-27")
 def test_it_pulls_to_the_relays_end_before_it_pushes():
     session, wanted = run(fresh(AwaitingWelcome(0)), welcome(2), OutboxSeen(waiting(1)))
     assert sent(wanted) == [Pull(0, 2, ack=False)]
@@ -274,6 +278,7 @@ def test_a_host_that_takes_nothing_does_not_hold_up_pushes(monkeypatch):
 
 
 @pytest.mark.req("S4-93")
+@pytest.mark.req("W5-59")
 def test_every_notice_is_told_and_at_most_one_pull_is_under_way():
     session, wanted = run(online(), notice(1, None), notice(2, None), notice(3, None))
     assert [event.cursor for event in told(wanted)] == [1, 2, 3]
@@ -328,6 +333,7 @@ def test_an_answer_that_cannot_be_true_ends_the_connection():
     assert (session.phase, only(HangUp, wanted)[0].close_code) == (BackingOff(1), 1008)
 
 
+@pytest.mark.req("W5-62")
 def test_blobs_that_expired_while_we_were_online_are_told():
     session, _ = run(online(), notice(5, None))
     session, wanted = run(session, Received(page(5, least=5)))
@@ -362,6 +368,7 @@ def test_the_frontier_is_recorded_once_a_second_when_no_take_records_it():
     assert only(RecordAdvance, wanted) == []
 
 
+@pytest.mark.req("W5-51", "W5-60")
 def test_nothing_is_acknowledged_before_it_is_recorded():
     session, wanted = run(online(), notice(1), HostGot(1), HostTook((1,)), TimerDue("advance"), TimerDue("ack"))
     assert sent(wanted) == []
@@ -513,6 +520,7 @@ def test_more_in_the_outbox_is_looked_at():
 
 
 @pytest.mark.req("S4-74")
+@pytest.mark.req("W5-88")
 def test_ending_says_goodbye():
     session, wanted = run(online(), End())
     assert (sent(wanted), only(HangUp, wanted)) == ([Presence("offline")], [HangUp(1000, "sync was ended")])
@@ -533,6 +541,7 @@ def test_while_it_is_tried_again_the_status_says_why():
         session, _ = run(session, happened)
 
 
+@pytest.mark.req("W5-20")
 def test_another_connection_of_this_device_wins_and_we_stay_away():
     session, wanted = run(online(), Lost("replaced", 4001))
     assert (isinstance(session.phase, Offline), only(BackOff, wanted)) == (True, [])
@@ -560,6 +569,7 @@ def test_peers_are_nothing_yet():
     assert run(online(), Received(Peers(())))[1] == ()
 
 
+@pytest.mark.req("W5-76")
 def test_it_shows_that_it_is_there_and_looks_whether_the_relay_is():
     _, wanted = run(online(), TimerDue("heartbeat"))
     assert wanted == (Send(Presence("online")), Ping(), SetTimer("heartbeat", 30.0))

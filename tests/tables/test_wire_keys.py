@@ -21,6 +21,7 @@ from tests.fakes.wire import ANNA, BERT, GROUP_SALT, SECRET, group
 
 
 @pytest.mark.req("S4-32")
+@pytest.mark.req("W7-01", "W7-02")
 def test_a_device_id_is_its_noise_public_key_and_is_shown_as_base64():
     assert ANNA.device_id == static_public(ANNA.noise_private)
     assert len(ANNA.device_id) == 32
@@ -28,6 +29,7 @@ def test_a_device_id_is_its_noise_public_key_and_is_shown_as_base64():
     assert read_id(show_id(ANNA.device_id)) == ANNA.device_id
 
 
+@pytest.mark.req("W7-03")
 def test_the_signing_key_and_the_device_id_belong_to_one_device():
     assert sign_pub_belongs(ANNA.sign_pub, ANNA.device_id)
     assert not sign_pub_belongs(ANNA.sign_pub, BERT.device_id)
@@ -37,11 +39,13 @@ SMALL_ORDER = [bytes(32), b"\x01" + bytes(31), bytes.fromhex("ec" + "ff" * 30 + 
 
 
 @pytest.mark.parametrize("sign_pub", [*SMALL_ORDER, b"", b"x" * 31, b"\xff" * 32], ids=lambda raw: raw.hex()[:8])
+@pytest.mark.req("W7-04")
 def test_a_key_of_small_order_or_none_at_all_belongs_to_nobody(sign_pub):
     assert not sign_pub_belongs(sign_pub, ANNA.device_id)
 
 
 @pytest.mark.req("W10-06")
+@pytest.mark.req("W7-05")
 def test_a_device_signs_only_what_begins_with_its_domain_string():
     message = domains.BLOB_SIGNATURE + b"fields"
     assert signature_holds(ANNA.sign_pub, message, ANNA.sign(message))
@@ -78,6 +82,7 @@ def test_whoever_joins_derives_the_keys_of_whoever_created():
     assert derive_joined_group(SECRET, group().group_id) == group()
 
 
+@pytest.mark.req("W7-11")
 def test_an_invite_whose_secret_does_not_fit_its_group_is_refused():
     for group_id in (group().group_id[:-1] + b"\x00", bytes(32)):
         with pytest.raises(BadInput, match="does not fit"):
@@ -86,12 +91,14 @@ def test_an_invite_whose_secret_does_not_fit_its_group_is_refused():
         derive_joined_group(bytes(32), group().group_id)
 
 
+@pytest.mark.req("W7-12")
 def test_a_bare_group_has_the_same_keys_and_sends_no_proof():
     bare = derive_joined_group(SECRET, GROUP_SALT + bytes(16), allow_bare=True)
     assert bare.encryption_key == group().encryption_key
     assert (bare.group_key, bare.prove(bytes(32))) == (None, None)
 
 
+@pytest.mark.req("W5-25")
 def test_a_group_id_certifies_one_key():
     keys = group()
     assert keys.group_key is not None
@@ -124,6 +131,7 @@ PASSPHRASES = [
 
 @pytest.mark.req("S4-21")
 @pytest.mark.parametrize(("passphrase", "expected"), PASSPHRASES)
+@pytest.mark.req("W7-07")
 def test_a_passphrase_goes_in_as_the_utf_8_of_its_nfkc_form_untrimmed(passphrase, expected):
     assert passphrase_input(passphrase) == expected
 
@@ -131,6 +139,7 @@ def test_a_passphrase_goes_in_as_the_utf_8_of_its_nfkc_form_untrimmed(passphrase
 @pytest.mark.parametrize(
     "passphrase", ["", "correct horse battery staple river", "a b c d e f", "x" * 40, "ab cd ef gh ij kl m"]
 )
+@pytest.mark.req("W7-09")
 def test_a_short_passphrase_is_refused(passphrase):
     with pytest.raises(BadInput, match="6 words and 20 characters"):
         passphrase_input(passphrase)
@@ -147,6 +156,7 @@ def test_a_passphrase_and_a_secret_both_make_a_group():
     ("text", "raw"),
     [("", b""), ("_-8", b"\xff\xef"), ("/+8=", b"\xff\xef"), ("AA", b"\0"), ("AA==", b"\0"), ("AAAA", b"\0\0\0")],
 )
+@pytest.mark.req("W9-05")
 def test_base64_of_either_alphabet_is_read_padded_or_not(text, raw):
     assert read_base64(text) == raw
 

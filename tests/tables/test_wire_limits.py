@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from ferryman.protocol.relay import limits
-from ferryman.protocol.relay import messages as m
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode, close_code, invalid_closes
-from ferryman.protocol.relay.limits import Bucket, pull_count, take
-from tests.fakes.wire import BERT, BLOB_ID, frame
+from ferryman.protocol.relay.limits import Bucket, take
 
 ERRORS = [
     pytest.param(1000, "INVALID_MESSAGE", False, marks=pytest.mark.req("S4-183")),
-    pytest.param(1001, "UNKNOWN_GROUP", False, marks=pytest.mark.req("S4-184")),
-    pytest.param(1002, "UNAUTHORIZED", True, marks=pytest.mark.req("S4-185")),
-    pytest.param(2000, "RATE_LIMITED", False, marks=pytest.mark.req("S4-186")),
-    pytest.param(2001, "BLOB_TOO_LARGE", False, marks=pytest.mark.req("S4-187")),
-    pytest.param(2002, "GROUP_QUOTA_EXCEEDED", False, marks=pytest.mark.req("S4-188")),
-    pytest.param(3000, "RELAY_OVERLOADED", False, marks=pytest.mark.req("S4-189")),
-    pytest.param(3001, "RELAY_SHUTTING_DOWN", True, marks=pytest.mark.req("S4-190")),
+    pytest.param(1001, "UNKNOWN_GROUP", False, marks=pytest.mark.req("S4-184", "W5-100")),
+    pytest.param(1002, "UNAUTHORIZED", True, marks=pytest.mark.req("S4-185", "W5-101")),
+    pytest.param(2000, "RATE_LIMITED", False, marks=pytest.mark.req("S4-186", "W5-104")),
+    pytest.param(2001, "BLOB_TOO_LARGE", False, marks=pytest.mark.req("S4-187", "W5-106")),
+    pytest.param(2002, "GROUP_QUOTA_EXCEEDED", False, marks=pytest.mark.req("S4-188", "W5-107")),
+    pytest.param(3000, "RELAY_OVERLOADED", False, marks=pytest.mark.req("S4-189", "W5-109")),
+    pytest.param(3001, "RELAY_SHUTTING_DOWN", True, marks=pytest.mark.req("S4-190", "W5-112")),
 ]
 
 
@@ -32,6 +28,7 @@ def test_an_error_has_its_number_and_closes_or_does_not(number, name, closes):
     assert Refusal(code, "", closing=True).closes
 
 
+@pytest.mark.req("W5-91")
 def test_shutting_down_is_going_away_and_every_other_closing_error_is_policy():
     assert {code: close_code(code) for code in WireCode if Refusal(code, "").closes} == {
         WireCode.UNAUTHORIZED: CloseCode.POLICY,
@@ -49,6 +46,7 @@ def test_shutting_down_is_going_away_and_every_other_closing_error_is_policy():
         (True, False, 1, True),
     ],
 )
+@pytest.mark.req("W5-98", "W5-99")
 def test_when_an_invalid_message_closes(envelope_is_valid, welcomed, invalid_so_far, closes):
     verdict = invalid_closes(envelope_is_valid=envelope_is_valid, welcomed=welcomed, invalid_so_far=invalid_so_far)
     assert verdict is closes
@@ -103,29 +101,3 @@ def test_the_longest_websocket_messages():
     assert limits.websocket_limit(welcomed=True, bytes_as_integers=True) == 4 * (1_048_576 + 65_536)
     assert limits.client_websocket_limit() == 4 * 1_048_576 + 65_536
     assert limits.client_websocket_limit(16 * 1_048_576) == 16 * 1_048_576 + 65_536
-
-
-def response(sizes) -> m.PullResponse:
-    widest = 2**63 - 1
-    entries = tuple(m.BlobEntry(BLOB_ID, widest, BERT.device_id, bytes(size), widest) for size in sizes)
-    return m.PullResponse(entries, True, widest, widest)
-
-
-@pytest.mark.req("W1-21")
-@pytest.mark.req("S4-65")
-@pytest.mark.parametrize(
-    "sizes", [[1_048_576] * 9, [0] * 50_000, [300] * 20_000, [70_000] * 100], ids=lambda sizes: str(sizes[0])
-)
-def test_a_pull_response_stays_within_4_mib_and_wastes_little(sizes):
-    count = pull_count(sizes)
-    encoded = len(frame(response(sizes[:count])))
-    assert encoded <= limits.PULL_RESPONSE_BYTES
-    one_more = encoded + sizes[count] + 128
-    assert one_more > 0.96 * limits.PULL_RESPONSE_BYTES
-
-
-@pytest.mark.req("W1-21")
-def test_a_pull_response_holds_at_least_one_blob_if_there_is_one():
-    assert pull_count([5 * 1_048_576, 1]) == 1
-    assert pull_count([]) == 0
-    assert pull_count(itertools.repeat(1_048_576, 2)) == 2

@@ -167,6 +167,7 @@ def test_the_blobs_of_the_first_sync_open_and_their_proof_is_the_groups():
 
 @pytest.mark.req("S4-21", "S4-22", "S4-24")
 @pytest.mark.parametrize("case", GROUPS["cases"], ids=lambda case: case["name"])
+@pytest.mark.req("W5-25")
 def test_a_stranger_makes_the_groups_keys_their_ids_and_proofs(case):
     group = new_group(raw(case["secret"]), raw(case["group_salt"]))
     assert group.encryption_key.hex() == case["encryption_key"]
@@ -211,6 +212,7 @@ def packed_of(case):
 
 @pytest.mark.req("S4-98", "S4-99")
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.req("W6-01", "W6-26")
 def test_a_stranger_seals_each_blob_to_the_byte_and_opens_it(case):
     assert seal_again(case).hex() == case["sealed"]
     opened = stranger_blob.open_blob(
@@ -223,6 +225,7 @@ def test_a_stranger_seals_each_blob_to_the_byte_and_opens_it(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.req("W6-05", "W6-06")
 def test_ours_opens_each_blob_also_those_it_never_writes(case):
     opened = open_blob(
         raw(case["sealed"]),
@@ -236,6 +239,7 @@ def test_ours_opens_each_blob_also_those_it_never_writes(case):
     assert (opened.sign_pub is not None) == bool(case["flags"] & stranger_blob.SIGNED)
 
 
+@pytest.mark.req("W6-15")
 def test_our_blobs_follow_each_other():
     before: dict[str, bytes] = {}
     for case in BLOBS["cases"]:
@@ -265,6 +269,7 @@ def test_a_stranger_reads_our_committed_checkpoint_and_makes_it_again():
     assert stranger_blob.seal_blob(pack(said), **again) == committed["checkpoint"]
 
 
+@pytest.mark.req("W9-14")
 def test_a_stranger_opens_our_committed_invite():
     committed = json.loads((FOLDER / "wire.json").read_text())["invites"]
     payload = stranger_invite.open_under_code(committed["encrypted_payload"], committed["short code"])

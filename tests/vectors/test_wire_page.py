@@ -71,6 +71,7 @@ def test_the_page_names_every_error():
     assert {name: int(code) for code, name in rows} == {code.name: code.value for code in WireCode}
 
 
+@pytest.mark.req("W5-113")
 def test_the_pages_limits_are_the_defaults():
     rows = re.findall(r"^\| `(\w+)\.(\w+)` \| (\d+) \|", PAGE, re.MULTILINE)
     assert len(rows) > 10

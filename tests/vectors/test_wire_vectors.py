@@ -33,6 +33,7 @@ def test_this_version_makes_the_committed_bytes(part):
 
 
 @pytest.mark.req("S4-22", "S4-23", "S4-24")
+@pytest.mark.req("W5-26", "W7-13")
 def test_the_keys_are_those_of_the_published_vector():
     keys = group()
     assert keys.encryption_key.hex() == "1f048c1477793db151594eba95a740ab97554659d0fac421f3d0b3020f78499b"
@@ -44,6 +45,7 @@ def test_the_keys_are_those_of_the_published_vector():
 
 
 @pytest.mark.req("S4-24")
+@pytest.mark.req("W7-06", "W7-10")
 def test_both_group_keys_are_hkdf_sha256_of_one_argon2id_key():
     salt = hashlib.sha256(b"ferryman/group-salt/1" + GROUP_SALT).digest()[:16]
     group_secret = bindings.crypto_pwhash_alg(32, SECRET, salt, 2, 19_456 * 1024, bindings.crypto_pwhash_ALG_ARGON2ID13)
@@ -55,6 +57,7 @@ def test_both_group_keys_are_hkdf_sha256_of_one_argon2id_key():
 
 
 @pytest.mark.req("W10-01", "W10-05")
+@pytest.mark.req("W5-27")
 def test_a_group_proof_signs_its_own_string_the_handshake_and_the_group():
     keys = group()
     proof = bytes.fromhex(COMMITTED["keys"]["group_proof of handshake hash 00..1f"])
@@ -154,6 +157,7 @@ def test_the_committed_frames_are_read_as_what_they_were(sample):
 
 @pytest.mark.req("W10-05")
 @pytest.mark.req("S4-98", "S4-99")
+@pytest.mark.req("W6-01", "W6-02", "W6-12")
 def test_a_sealed_blob_is_made_of_the_parts_of_the_page():
     sealed = bytes.fromhex(COMMITTED["blobs"]["bare chain"])
     aad = b"ferryman/blob/1" + b"\x01" + bytes(4) + group().group_id + ANNA.device_id + BLOB_ID
@@ -164,6 +168,7 @@ def test_a_sealed_blob_is_made_of_the_parts_of_the_page():
 
 
 @pytest.mark.req("W10-08")
+@pytest.mark.req("W6-05", "W6-25", "W6-35")
 def test_a_signed_and_padded_blob_is_made_of_the_parts_of_the_page():
     sealed = bytes.fromhex(COMMITTED["blobs"]["padded and signed"])
     aad = b"ferryman/blob/1" + b"\x01" + bytes(4) + group().group_id + ANNA.device_id + BLOB_ID

@@ -27,6 +27,7 @@ def bearer(key):
 
 
 @pytest.mark.parametrize("headers", [(), ((b"Authorization", b""),)], ids=["no key", "an empty one"])
+@pytest.mark.req("W5-137")
 async def test_without_a_key_nobody_is_let_in_where_one_is_required(autojump_clock, headers):
     tables = {"server": {"require_key": True}, "access": {"keys": KEYS}}
     async with memory_relay(**tables) as world:
@@ -47,6 +48,7 @@ async def test_without_a_key_nobody_is_let_in_where_one_is_required(autojump_clo
 
 @pytest.mark.parametrize("require_key", [True, False])
 @pytest.mark.req("S4-89")
+@pytest.mark.req("W5-103")
 async def test_a_key_that_the_relay_does_not_know_is_unauthorized(autojump_clock, require_key):
     tables = {"server": {"require_key": require_key}, "access": {"keys": KEYS}}
     async with memory_relay(**tables) as world, world.client("anna", headers=bearer(KEY + "x")) as anna:

@@ -41,6 +41,7 @@ async def test_an_address_in_use_is_told_and_leaves_the_database_free(autojump_c
             pass
 
 
+@pytest.mark.req("W7-31")
 async def test_the_key_is_made_once_and_for_its_owner_only(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world:
@@ -50,6 +51,7 @@ async def test_the_key_is_made_once_and_for_its_owner_only(autojump_clock):
     assert len(disk.read(Path(f"{MEMORY_PATH}.key"))) == 32
 
 
+@pytest.mark.req("W5-24")
 async def test_a_restored_database_begins_new_incarnations(autojump_clock):
     from tests.fakes.relay_world import relay_config, running_relay
 
@@ -65,6 +67,7 @@ async def test_a_restored_database_begins_new_incarnations(autojump_clock):
         assert (await anna.hello(GROUP)).incarnation != first.incarnation
 
 
+@pytest.mark.req("W5-85", "W5-86")
 async def test_draining_commits_and_acknowledges_what_is_in_flight_and_then_tells_everybody(autojump_clock):
     disk = MemoryDisk()
     first = memory_relay(make_fake_ports(1, disk=disk))
@@ -88,6 +91,7 @@ async def test_draining_commits_and_acknowledges_what_is_in_flight_and_then_tell
         assert sorted(await pull_everything(carl)) == acknowledged
 
 
+@pytest.mark.req("W5-84", "W5-112")
 async def test_who_says_hello_to_a_relay_that_ends_is_told_so(autojump_clock):
     async with memory_relay() as world, world.client("anna") as anna:
         world.relay.metrics.draining = True
@@ -96,6 +100,7 @@ async def test_who_says_hello_to_a_relay_that_ends_is_told_so(autojump_clock):
         assert await anna.closed() == 1001
 
 
+@pytest.mark.req("W5-86")
 async def test_who_has_not_said_hello_yet_is_told_too(autojump_clock):
     async with memory_relay() as world, world.client("anna") as anna:
         await trio.testing.wait_all_tasks_blocked()  # the relay has read the end of the handshake

@@ -38,6 +38,7 @@ async def test_a_blob_expires_after_its_ttl_and_never_later_than_the_default(aut
         assert lives == [604_800, 60, 604_800, 604_800, 604_800]
 
 
+@pytest.mark.req("W5-52", "W5-61")
 async def test_an_expired_blob_is_not_pulled_even_before_the_sweep_and_min_cursor_says_so(autojump_clock):
     async with memory_relay() as world:
         async with world.client("anna") as anna:
@@ -53,6 +54,7 @@ async def test_an_expired_blob_is_not_pulled_even_before_the_sweep_and_min_curso
 
 
 @pytest.mark.req("S4-04", "S4-103", "S4-122")
+@pytest.mark.req("W5-71", "W5-74")
 async def test_no_blob_outlives_its_ttl_and_one_sweep(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world:
@@ -74,6 +76,7 @@ async def test_no_blob_outlives_its_ttl_and_one_sweep(autojump_clock):
 
 
 @pytest.mark.req("S4-123")
+@pytest.mark.req("W5-67", "W5-72")
 async def test_a_blob_goes_when_every_other_device_that_is_not_long_gone_has_it(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world:
@@ -89,6 +92,7 @@ async def test_a_blob_goes_when_every_other_device_that_is_not_long_gone_has_it(
         assert rows(disk, "SELECT cursor FROM remembered_blobs") == [(1,)]
 
 
+@pytest.mark.req("W5-66")
 async def test_without_anybody_else_nothing_is_complete(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world:
@@ -114,6 +118,7 @@ async def test_room_that_a_sweep_made_can_be_used(autojump_clock):
 
 @pytest.mark.req("S4-124", "S4-201")
 @pytest.mark.parametrize("vacuum", [True, False])
+@pytest.mark.req("W5-75")
 async def test_freed_pages_go_back_to_the_file_system_if_wanted(autojump_clock, vacuum):
     disk = MemoryDisk()
     cleanup = {"vacuum_on_cleanup": vacuum, "interval": HOUR}
@@ -144,6 +149,7 @@ async def test_a_sweep_of_many_blobs_goes_slice_by_slice_and_pushes_pass_in_betw
 
 
 @pytest.mark.req("S4-120")
+@pytest.mark.req("W5-63")
 async def test_what_was_pulled_is_noted_as_delivered_and_not_as_acknowledged(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:

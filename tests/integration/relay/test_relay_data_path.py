@@ -21,6 +21,7 @@ PUSHES = 300
 
 
 @pytest.mark.parametrize("wire", ["sockets", "memory"])
+@pytest.mark.req("W5-47")
 async def test_acknowledgements_and_notices_leave_in_cursor_order_however_they_are_batched(wire, tmp_path):
     """On bare TCP the router's turn sends them itself; on other streams each connection's own task does."""
     world_of = real_relay(tmp_path) if wire == "sockets" else memory_relay()

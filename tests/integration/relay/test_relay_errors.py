@@ -29,12 +29,14 @@ async def refused_and_closed(client, code, close_code=1008):
 @pytest.mark.parametrize(
     "message", [Push(blob_id(1), b"", 0), Pull(0, 0), Ack(0), Presence("online"), Delete(blob_id(1))]
 )
+@pytest.mark.req("W5-01")
 async def test_nothing_is_taken_before_hello(autojump_clock, world, message):
     async with world.client("anna") as anna:
         await anna.send(message, group_id=GROUP)
         await refused_and_closed(anna, 1000)
 
 
+@pytest.mark.req("W5-98")
 async def test_what_comes_before_the_welcome_is_out_of_turn(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.say_hello(GROUP)
@@ -44,6 +46,7 @@ async def test_what_comes_before_the_welcome_is_out_of_turn(autojump_clock, worl
 
 @pytest.mark.req("W2-23")
 @pytest.mark.req("S4-43", "S4-185")
+@pytest.mark.req("W5-101")
 async def test_another_sender_than_the_key_of_the_connection_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -52,6 +55,7 @@ async def test_another_sender_than_the_key_of_the_connection_is_unauthorized(aut
 
 
 @pytest.mark.req("W3-04")
+@pytest.mark.req("W5-102")
 async def test_another_group_than_the_connections_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -59,6 +63,7 @@ async def test_another_group_than_the_connections_is_unauthorized(autojump_clock
         await refused_and_closed(anna, 1002)
 
 
+@pytest.mark.req("W5-02")
 async def test_a_hello_whose_envelope_names_another_group_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         anna.group_id = bytes(31) + b"2"
@@ -67,6 +72,7 @@ async def test_a_hello_whose_envelope_names_another_group_is_unauthorized(autoju
 
 
 @pytest.mark.req("S4-184")
+@pytest.mark.req("W5-05", "W5-100")
 async def test_a_cursor_in_a_group_that_the_relay_does_not_know_is_answered_and_open_for_another_hello(
     autojump_clock, world
 ):
@@ -77,6 +83,7 @@ async def test_a_cursor_in_a_group_that_the_relay_does_not_know_is_answered_and_
         assert (await anna.hello(GROUP)).max_cursor == 0
 
 
+@pytest.mark.req("W5-11")
 async def test_a_fourth_hello_is_one_too_many(autojump_clock, world):
     async with world.client("anna") as anna:
         for _ in range(3):
@@ -86,6 +93,7 @@ async def test_a_fourth_hello_is_one_too_many(autojump_clock, world):
         await refused_and_closed(anna, 1000)
 
 
+@pytest.mark.req("W5-06")
 async def test_another_incarnation_of_the_cursors_is_another_group(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -96,6 +104,7 @@ async def test_another_incarnation_of_the_cursors_is_another_group(autojump_cloc
 
 
 @pytest.mark.req("S4-59", "S4-183")
+@pytest.mark.req("W5-99")
 async def test_the_third_invalid_message_of_a_connection_ends_it(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -108,6 +117,7 @@ async def test_the_third_invalid_message_of_a_connection_ends_it(autojump_clock,
         await refused_and_closed(anna, 1000)
 
 
+@pytest.mark.req("W5-97")
 async def test_an_envelope_that_is_none_ends_the_connection_with_a_word(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -117,6 +127,7 @@ async def test_an_envelope_that_is_none_ends_the_connection_with_a_word(autojump
 
 @pytest.mark.req("W2-16", "W2-17", "W2-19")
 @pytest.mark.parametrize("plain", [b"\xc1", b"\x80\x80", b"\x81", b"no map"])
+@pytest.mark.req("W5-90", "W5-95")
 async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(autojump_clock, world, plain):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)

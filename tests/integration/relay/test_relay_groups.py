@@ -23,6 +23,7 @@ async def world():
         yield world
 
 
+@pytest.mark.req("W5-35")
 async def test_members_who_prove_it_are_welcome_and_then_nobody_else_is(autojump_clock, world, keys):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.prove(keys)
@@ -35,6 +36,7 @@ async def test_members_who_prove_it_are_welcome_and_then_nobody_else_is(autojump
 
 
 @pytest.mark.parametrize("pushed_before", [True, False], ids=["stored", "in memory"])
+@pytest.mark.req("W5-34")
 async def test_the_first_proof_puts_out_who_came_without_one_and_their_blobs(
     autojump_clock, world, keys, pushed_before
 ):
@@ -62,6 +64,7 @@ async def test_what_a_stranger_has_on_its_way_when_the_proof_comes_is_not_stored
 
 
 @pytest.mark.parametrize("fields", [{"group_key": bytes(32)}, {"group_proof": bytes(64)}], ids=["key", "proof"])
+@pytest.mark.req("W5-30")
 async def test_a_key_without_a_proof_is_no_proof(autojump_clock, world, keys, fields):
     async with world.client("anna") as anna:
         await anna.say_hello(keys.group_id, **fields)
@@ -115,6 +118,7 @@ async def test_the_roll_is_not_called_to_who_proved_nothing(autojump_clock, worl
 
 
 @pytest.mark.req("S4-121")
+@pytest.mark.req("W5-68", "W5-70")
 async def test_a_deleted_blob_goes_at_once_when_everybody_else_has_it(autojump_clock, world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(BARE)
@@ -134,6 +138,7 @@ async def test_a_deleted_blob_goes_at_once_when_everybody_else_has_it(autojump_c
         assert (page.blobs, page.max_cursor, page.min_cursor) == ((), 2, 3)
 
 
+@pytest.mark.req("W5-43")
 async def test_a_late_retry_of_a_blob_that_is_gone_gets_its_first_answer(autojump_clock, world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(BARE)
@@ -149,6 +154,7 @@ async def test_a_late_retry_of_a_blob_that_is_gone_gets_its_first_answer(autojum
         assert (await anna.receive(PushAck)).cursor == 2
 
 
+@pytest.mark.req("W5-04", "W5-21")
 async def test_a_group_that_nobody_pushed_to_is_forgotten_when_everybody_has_left(autojump_clock, world):
     async with world.client("anna") as anna:
         first = await anna.hello(BARE)
@@ -161,6 +167,7 @@ async def test_a_group_that_nobody_pushed_to_is_forgotten_when_everybody_has_lef
 
 
 @pytest.mark.req("S4-55")
+@pytest.mark.req("W5-79")
 async def test_who_is_silent_for_three_heartbeats_is_closed(autojump_clock, world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(BARE)
@@ -173,6 +180,7 @@ async def test_who_is_silent_for_three_heartbeats_is_closed(autojump_clock, worl
         assert (await bert.push(1)).cursor == 1
 
 
+@pytest.mark.req("W5-19", "W5-93")
 async def test_the_later_connection_of_a_device_counts(autojump_clock, world):
     async with world.client("anna") as first, world.client("anna") as second:
         await first.hello(BARE)

@@ -40,6 +40,7 @@ async def post(world, key, payload="sealed", **options):
 
 
 @pytest.mark.req("S4-130")
+@pytest.mark.req("W8-01", "W8-04", "W8-11")
 async def test_health_shows_its_figures_to_loopback_and_a_word_to_others(autojump_clock):
     async with memory_relay() as world:
         async with world.client("anna") as anna:
@@ -61,6 +62,7 @@ async def test_health_shows_its_figures_to_loopback_and_a_word_to_others(autojum
         assert (await ask(world, "GET", "/metrics", network=elsewhere))[0] == 404
 
 
+@pytest.mark.req("W8-02", "W8-03")
 async def test_health_is_503_while_storage_fails_and_while_the_relay_ends(autojump_clock):
     async with memory_relay() as world:
         world.relay.metrics.degraded = True
@@ -84,6 +86,7 @@ def read_metrics(text):
 
 
 @pytest.mark.req("S4-131", "S4-134", "S4-136")
+@pytest.mark.req("W8-07")
 async def test_metrics_count_blobs_and_bytes(autojump_clock):
     async with memory_relay() as world, world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -102,6 +105,7 @@ async def test_metrics_count_blobs_and_bytes(autojump_clock):
 
 
 @pytest.mark.req("S4-132", "S4-133")
+@pytest.mark.req("W8-06")
 async def test_metrics_count_connections_that_come_and_go(autojump_clock):
     async with memory_relay() as world:
         for number in range(1, 3):
@@ -115,6 +119,7 @@ async def test_metrics_count_connections_that_come_and_go(autojump_clock):
         assert counted["sync_relay_connections_active"] == 0
 
 
+@pytest.mark.req("W8-09", "W8-10")
 async def test_metrics_name_restarts_and_errors_by_kind(autojump_clock):
     async with memory_relay() as world:
         async with world.client("anna") as anna:
@@ -133,6 +138,7 @@ async def test_metrics_name_restarts_and_errors_by_kind(autojump_clock):
 
 
 @pytest.mark.req("S4-145", "S4-146", "S4-149")
+@pytest.mark.req("W8-12", "W8-16", "W8-18")
 async def test_an_invite_is_claimed_once(autojump_clock):
     async with memory_relay() as world:
         status, fields, body = await post(world, "ABCD2345", "the sealed payload")
@@ -153,6 +159,7 @@ async def test_an_invite_is_claimed_once(autojump_clock):
         assert {fields.get("cache-control") for _, fields, _ in answers} == {"no-store"}
 
 
+@pytest.mark.req("W9-10", "W9-11")
 async def test_a_lookup_key_is_found_however_it_is_typed(autojump_clock):
     async with memory_relay() as world:
         for typed in ("abcd-2o1l", "ABCD%202011", "AbCd-2oIi"):
@@ -163,6 +170,7 @@ async def test_a_lookup_key_is_found_however_it_is_typed(autojump_clock):
 
 
 @pytest.mark.req("S4-148")
+@pytest.mark.req("W8-13", "W8-15")
 async def test_an_invite_is_gone_after_ten_minutes(autojump_clock):
     async with memory_relay() as world:
         await post(world, "ABCD2345")
@@ -174,6 +182,7 @@ async def test_an_invite_is_gone_after_ten_minutes(autojump_clock):
 
 
 @pytest.mark.req("S4-150")
+@pytest.mark.req("W8-12", "W8-20", "W8-21")
 async def test_an_invite_is_revoked_by_who_made_it_and_by_nobody_else(autojump_clock):
     async with memory_relay() as world:
         token = json.loads((await post(world, "ABCD2345"))[2])["revoke_token"]
@@ -199,6 +208,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("body", "headers", "status"), WRONG.values(), ids=WRONG)
+@pytest.mark.req("W8-14", "W8-26", "W8-27")
 async def test_an_invite_that_is_none_is_refused(autojump_clock, body, headers, status):
     async with memory_relay() as world:
         assert (await ask(world, "POST", "/invite", body, headers=headers))[0] == status
@@ -219,11 +229,13 @@ async def test_an_invite_that_is_none_is_refused(autojump_clock, body, headers, 
         ("GET", "/health/more", 404),
     ],
 )
+@pytest.mark.req("W8-19")
 async def test_another_method_or_path(autojump_clock, method, path, status):
     async with memory_relay() as world:
         assert (await ask(world, method, path))[0] == status
 
 
+@pytest.mark.req("W5-134", "W5-135")
 async def test_a_source_posts_and_fetches_so_many_invites_a_minute(autojump_clock):
     limits = {"invite_posts_per_minute": 5, "invite_gets_per_minute": 5}
     async with memory_relay(limits=limits) as world:
@@ -239,6 +251,7 @@ async def test_a_source_posts_and_fetches_so_many_invites_a_minute(autojump_cloc
         assert (await ask(world, "GET", "/invite/ABCD2340", network=elsewhere))[0] == 200
 
 
+@pytest.mark.req("W5-136")
 async def test_so_many_invites_are_open_at_one_time(autojump_clock):
     async with memory_relay(limits={"max_invites": 2}) as world:
         for number in range(2):
@@ -257,6 +270,7 @@ async def test_behind_a_trusted_proxy_the_client_is_who_the_proxy_says(autojump_
             assert (await ask(world, "GET", "/invite/ZZZZZZZZ", headers=said))[0] == status
 
 
+@pytest.mark.req("W5-116")
 async def test_a_header_of_a_stranger_is_not_believed(autojump_clock):
     async with memory_relay(limits={"invite_gets_per_minute": 1}) as world:
         assert (await ask(world, "GET", "/invite/ZZZZZZZZ", headers=["X-Forwarded-For: 198.51.100.1"]))[0] == 404

@@ -21,6 +21,7 @@ async def world(tmp_path):
 
 @pytest.mark.req("W4-16")
 @pytest.mark.req("S4-49", "S4-61", "S4-102")
+@pytest.mark.req("W5-03", "W5-21")
 async def test_a_stranger_creates_a_group_by_saying_hello(world):
     async with world.client("anna") as anna:
         welcome = await anna.hello(GROUP)
@@ -32,6 +33,7 @@ async def test_a_stranger_creates_a_group_by_saying_hello(world):
 
 @pytest.mark.req("W2-22")
 @pytest.mark.req("S4-63", "S4-116", "S4-118")
+@pytest.mark.req("W5-46")
 async def test_a_push_is_acknowledged_to_its_sender_and_announced_to_the_others(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -61,6 +63,7 @@ async def test_a_small_payload_comes_inside_the_notify_to_who_asked_for_it(world
 
 @pytest.mark.req("W4-15")
 @pytest.mark.req("S4-113")
+@pytest.mark.req("W5-08", "W5-15")
 async def test_what_waits_is_announced_after_the_welcome_oldest_first_and_without_ones_own(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -74,6 +77,7 @@ async def test_what_waits_is_announced_after_the_welcome_oldest_first_and_withou
 
 
 @pytest.mark.req("S4-64", "S4-66", "S4-119")
+@pytest.mark.req("W5-48", "W5-53")
 async def test_a_pull_gives_what_lies_above_a_cursor_in_order_ones_own_included(world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -99,6 +103,7 @@ async def test_a_pull_without_a_limit_gives_a_hundred(world):
         assert (len(page.blobs), page.has_more) == (100, True)
 
 
+@pytest.mark.req("W5-56")
 async def test_a_page_stays_within_four_mebibytes_and_holds_at_least_one_blob(world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -116,6 +121,7 @@ async def test_a_page_stays_within_four_mebibytes_and_holds_at_least_one_blob(wo
 
 
 @pytest.mark.req("S4-36")
+@pytest.mark.req("W5-41")
 async def test_the_same_blob_again_gets_its_first_cursor_and_is_not_stored_twice(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -149,6 +155,7 @@ async def test_any_bytes_pass_as_a_sealed_blob_none_too(world):
 
 
 @pytest.mark.req("S4-69", "S4-70")
+@pytest.mark.req("W5-39", "W5-47")
 async def test_cursors_of_two_pushers_rise_without_a_gap(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -168,6 +175,7 @@ async def test_cursors_of_two_pushers_rise_without_a_gap(world):
         assert [entry.cursor for entry in (await anna.pull(0, limit=1000)).blobs] == list(range(1, 1001))
 
 
+@pytest.mark.req("W5-65")
 async def test_an_acknowledged_cursor_outlives_the_connection_and_never_goes_down(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -205,6 +213,7 @@ async def test_a_second_connection_of_a_device_ends_the_first(world):
             assert (await second.push(1)).cursor == 1
 
 
+@pytest.mark.req("W5-22")
 async def test_a_restarted_relay_goes_on_where_it_ended(tmp_path):
     async with real_relay(tmp_path) as world:
         async with world.client("anna") as anna:

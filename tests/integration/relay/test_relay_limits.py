@@ -15,6 +15,7 @@ GROUP = b"a group that is one of bare IDs."
 
 @pytest.mark.req("W1-23", "W4-29")
 @pytest.mark.req("S4-127", "S4-187")
+@pytest.mark.req("W5-106")
 async def test_a_blob_of_the_largest_size_passes_and_one_byte_more_does_not(tmp_path):
     async with real_relay(tmp_path) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -26,6 +27,7 @@ async def test_a_blob_of_the_largest_size_passes_and_one_byte_more_does_not(tmp_
 
 
 @pytest.mark.req("W1-18", "W1-20")
+@pytest.mark.req("W5-92")
 async def test_a_message_over_the_frames_margin_closes_with_too_big(tmp_path):
     async with real_relay(tmp_path) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -42,6 +44,7 @@ async def test_before_the_welcome_there_is_room_for_a_hello_only(tmp_path):
 
 
 @pytest.mark.req("S4-128", "S4-188")
+@pytest.mark.req("W5-107")
 async def test_a_group_that_is_full_refuses_and_takes_a_repeat_all_the_same(tmp_path):
     async with real_relay(tmp_path, storage={"max_group_storage": 2 * (256 + 1000)}) as world:
         async with world.client("anna") as anna:
@@ -57,6 +60,7 @@ async def test_a_group_that_is_full_refuses_and_takes_a_repeat_all_the_same(tmp_
             assert (await bert.push(1, bytes(1000))).cursor == 1
 
 
+@pytest.mark.req("W5-110")
 async def test_a_relay_that_is_full_says_when_to_come_back(tmp_path):
     async with real_relay(tmp_path, storage={"max_total": 1300}) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -81,6 +85,7 @@ async def test_what_was_counted_is_counted_again_after_a_restart(tmp_path):
 
 @pytest.mark.req("W4-30")
 @pytest.mark.req("S4-126", "S4-186")
+@pytest.mark.req("W5-104", "W5-105", "W5-120")
 async def test_the_hundred_and_first_message_of_a_device_in_a_minute_is_too_much(autojump_clock):
     async with memory_relay(limits={"messages_per_minute": 100}) as world, world.client("anna") as anna:
         await anna.hello(GROUP)  # the first
@@ -105,6 +110,7 @@ async def test_a_new_connection_does_not_refill_a_devices_rate(autojump_clock):
             assert (await anna.receive(Error)).code == 2000
 
 
+@pytest.mark.req("W5-123")
 async def test_pulling_on_and_one_acknowledgement_a_second_are_free(autojump_clock):
     async with memory_relay(limits={"messages_per_minute": 5}) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -118,6 +124,7 @@ async def test_pulling_on_and_one_acknowledgement_a_second_are_free(autojump_clo
         assert (await anna.receive(Error)).code == 2000
 
 
+@pytest.mark.req("W5-121")
 async def test_a_source_has_ten_times_the_messages_of_a_device(autojump_clock):
     async with memory_relay(limits={"messages_per_minute": 6}) as world, contextlib.AsyncExitStack() as devices:
         clients = [await devices.enter_async_context(world.client(f"device {number}")) for number in range(15)]
@@ -137,6 +144,7 @@ async def test_a_source_has_ten_times_the_messages_of_a_device(autojump_clock):
 
 
 @pytest.mark.req("S4-125")
+@pytest.mark.req("W5-118")
 async def test_the_eleventh_connection_of_a_source_is_turned_away_and_another_source_is_not(autojump_clock):
     async with memory_relay(limits={"connections_per_ip": 10}) as world:
         async with trio.open_nursery() as nursery:
@@ -158,11 +166,13 @@ async def test_the_eleventh_connection_of_a_source_is_turned_away_and_another_so
 
 
 @pytest.mark.req("S4-189", "S4-195")
+@pytest.mark.req("W5-117")
 async def test_one_connection_more_than_the_relay_takes_gets_503(autojump_clock):
     async with memory_relay(server={"max_connections": 2}) as world, world.client("anna"), world.client("bert"):
         assert await upgrade_status(await world.stream()) == 503
 
 
+@pytest.mark.req("W5-119")
 async def test_handshakes_of_a_source_are_counted_failed_ones_too(autojump_clock):
     async with memory_relay(limits={"handshakes_per_minute": 3}) as world:
         for _ in range(3):
@@ -174,6 +184,7 @@ async def test_handshakes_of_a_source_are_counted_failed_ones_too(autojump_clock
         assert await upgrade_status(await world.stream()) == 101
 
 
+@pytest.mark.req("W5-128")
 async def test_a_source_stores_so_many_new_groups_an_hour(autojump_clock):
     async with memory_relay(limits={"new_groups_per_hour": 2}) as world:
         for number in range(3):
@@ -187,6 +198,7 @@ async def test_a_source_stores_so_many_new_groups_an_hour(autojump_clock):
                     assert message.retry_after_ms > 0
 
 
+@pytest.mark.req("W5-108")
 async def test_a_device_too_many_is_told_at_hello(autojump_clock):
     limits = {"max_devices_per_group": 2}
     async with (
@@ -217,6 +229,7 @@ async def test_who_reads_late_gets_notifies_without_payload_and_misses_none(auto
 
 
 @pytest.mark.parametrize(("size", "pushes"), [(0, 2200), (65_000, 100)], ids=["2,000 frames", "15 s"])
+@pytest.mark.req("W5-82")
 async def test_who_never_reads_is_cut_off_and_nobody_else_notices(autojump_clock, size, pushes):
     async with memory_relay() as world, world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)

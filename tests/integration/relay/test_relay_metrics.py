@@ -41,6 +41,7 @@ def exposed(text):
 
 
 @pytest.mark.req("S4-131", "S4-135")
+@pytest.mark.req("W8-05", "W8-08", "W8-09")
 async def test_metrics_are_complete_and_add_up(autojump_clock):
     async with memory_relay() as world, world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
@@ -71,6 +72,7 @@ async def test_metrics_are_complete_and_add_up(autojump_clock):
 
 
 @pytest.mark.parametrize(("state", "status"), [("ok", 200), ("degraded", 503), ("shutting_down", 503)])
+@pytest.mark.req("W8-02", "W8-03")
 async def test_health_has_a_form_for_each_state_and_figures_for_the_operator_only(autojump_clock, state, status):
     ports = make_fake_ports(1)
     async with memory_relay(ports) as world:

@@ -107,6 +107,7 @@ async def test_a_client_that_reads_nothing_does_not_hold_up_the_end(tmp_path):
 
 
 @pytest.mark.timeout(90)
+@pytest.mark.req("W5-87")
 async def test_a_hundred_clients_that_read_nothing_cannot_make_the_end_longer_than_its_grace(tmp_path):
     """Each has more on its way than kernels hold, so that the relay waits in the middle of a write to it."""
     roomy = {"storage": {"max_group_storage": 2**30}, "limits": {"max_devices_per_group": 200}}
@@ -142,6 +143,7 @@ async def test_the_end_of_standard_input_is_the_end_of_the_relay(tmp_path):
             assert await relay.process.wait() == 0
 
 
+@pytest.mark.req("W7-32")
 async def test_the_first_line_says_where_it_listens_and_which_key_it_has(tmp_path):
     async with relay_process(write_config(tmp_path)) as relay:
         assert relay.listening["address"] == f"127.0.0.1:{relay.port}"
