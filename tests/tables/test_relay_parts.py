@@ -65,6 +65,31 @@ def test_a_batch_of_large_jobs_is_cut_by_bytes_and_has_one_at_least():
     assert queue.take() == []
 
 
+@pytest.mark.parametrize("size", [1, BATCH_BYTES // 2, BATCH_BYTES, 20 * BATCH_BYTES])
+def test_new_groups_with_large_blobs_at_every_commit_do_not_keep_the_line_from_being_served(size):
+    groups = BATCH_JOBS // TURN_JOBS
+    queue = filled(*[(TURN_JOBS + 1, 10)] * groups)
+    line = set(counts(queue.take()))
+    assert len(line) == queue.jobs == groups  # all of them stand in line, with one job each
+    for commit in range(groups):
+        for newcomer in range(3):
+            queue.add(b"new %d %d" % (commit, newcomer), 0, size)
+        batch = queue.take()
+        assert batch[0][0].startswith(b"new")
+        line -= set(counts(batch))
+        assert len(line) <= groups - 1 - commit
+    assert not line
+
+
+def test_the_line_does_not_keep_new_groups_from_being_served_either():
+    queue = filled((100, BATCH_BYTES))
+    queue.take()
+    newcomers = [b"new %d" % number for number in range(8)]
+    for newcomer in newcomers:
+        queue.add(newcomer, 0, BATCH_BYTES)
+    assert [queue.take()[0][0] for _ in newcomers] == newcomers
+
+
 def test_the_order_within_a_group_stays_and_what_waits_is_counted():
     queue = filled((100, 7))
     jobs = []
