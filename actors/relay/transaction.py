@@ -86,13 +86,12 @@ class Transaction:
         self._holdings = holdings
         self._jobs = jobs
         self._now = now
-        self._before: dict[bytes, Holding | None] = {}
         self._outcomes: dict[Lane[Outcomes], list[Outcome]] = {}
         self._replies: list[tuple[Envelope[Any], object]] = []
         self.reads: list[Read] = []
 
     def apply_all(self) -> None:
-        self._before = self._holdings.in_memory([group_id for group_id, _ in self._jobs])
+        self._holdings.begin(group_id for group_id, _ in self._jobs)
         for group_id, job in self._jobs:
             match job:
                 case StoreOne(push=push, lane=lane):
@@ -185,7 +184,7 @@ class Transaction:
 
     def undo(self, message: str) -> None:
         """The transaction failed as a whole: nothing of it is on disk, no cursor was given away."""
-        self._holdings.undo(self._before)
+        self._holdings.undo()
         self.reads.clear()
         failed: dict[Lane[Outcomes], list[Outcome]] = {}
         for _, job in self._jobs:

@@ -4,17 +4,21 @@ import pytest
 import trio
 
 from ferryman.actors.rate_limiter import Rate, Settle, Spend, Verdict, rate_limiter
-from ferryman.actors.relay.cursor_allocator import check_cursors
+from ferryman.actors.relay.buffer_messages import Open, StoreAll
+from ferryman.actors.relay.cursor_allocator import Propose, check_cursors, cursor_allocator
 from ferryman.actors.relay.fair_queue import BATCH_BYTES, BATCH_JOBS, TURN_JOBS, FairQueue
 from ferryman.actors.relay.frames import FrameWriter
+from ferryman.actors.relay.lane import Drained, Lane
 from ferryman.actors.relay.metrics import Histogram, Metrics, kind_of
+from ferryman.actors.relay.records import GroupRecord, Refused, Repeated, Stored
 from ferryman.actors.relay.records import Push as RelayPush
-from ferryman.actors.relay.records import Repeated, Stored
 from ferryman.actors.relay.seats import Outgoing, Seat, Seats
 from ferryman.actors.relay.sources import Visitors, client_of, source_of
+from ferryman.actors.relay.transaction import StorageFull
 from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
+from ferryman.protocol.relay.group import Group
 from ferryman.protocol.relay.messages import Ack, Pull, Push
 from ferryman.supervisors.relay_tables import networks
 from ferryman.supervisors.spec import ChildSpec, Supervisor
@@ -424,3 +428,39 @@ def test_a_histogram_counts_up_to_each_bound():
 )
 def test_an_actors_kind_names_no_instance(path, kind):
     assert kind_of(path) == kind
+
+
+async def test_a_group_that_shuts_down_on_a_full_disk_has_everything_settled_all_the_same(autojump_clock):
+    pushed = stored(1).push
+
+    async def full(ctx):
+        async for env in ctx:
+            match env.msg:
+                case Open(group_id=group_id):
+                    opened_groups.append(group_id)
+                    if len(opened_groups) == 2:
+                        env.fail(StorageFull("the disk is full"))
+                    else:
+                        env.reply(GroupRecord(Group(group_id, b"i" * 16), stored=True))
+                case StoreAll(lane=lane):
+                    lane.put((Refused(pushed, refusal),))
+
+    async def router(ctx):
+        answers = Lane(ctx.self_ref)
+        ctx.ref("/cursor_allocator").tell(Propose((pushed,), answers, last=True))
+        async for _ in ctx:
+            settled.extend(answers.drain())
+            if Drained() in settled:
+                done.set()
+
+    opened_groups, settled, done = [], [], trio.Event()
+    refusal = Refusal(WireCode.RELAY_OVERLOADED, "the disk is full")
+    actors = [
+        ChildSpec("buffer", full),
+        ChildSpec("cursor_allocator", cursor_allocator(b"g" * 32)),
+        ChildSpec("router", router),
+    ]
+    async with open_system(Supervisor(actors)):
+        with trio.move_on_after(10):
+            await done.wait()
+        assert settled == [(Refused(pushed, refusal),), Drained()]
