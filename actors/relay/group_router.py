@@ -42,7 +42,6 @@ LIMITER = "/infrastructure/rate_limiter"
 TURN = 256
 IDLE_SECONDS = 60.0  # without anybody connected; then the group's actors end, and come back with the next HELLO
 STORAGE_RETRY_MS = 5000
-SEEN_SECONDS = 3600  # how stale a connected device's last_seen may be on disk; default_ttl is days
 
 
 def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Callable[[Context[Any]], Awaitable[None]]:
@@ -71,6 +70,8 @@ class Router:
         self._stored = record.stored
         self._group_path = group_path
         self._settings = shared.settings
+        self._seen_seconds = shared.settings.seen_seconds
+        self._metrics = shared.metrics
         self._clock = shared.clock
         self._seats = shared.seats
         self._buffer = ctx.ref(BUFFER)
@@ -83,13 +84,14 @@ class Router:
         self._pushes: list[Push] = []
         self._joins = 0
         self._watching_idleness = False
-        self._draining = self._last = False
+        self._last = False
 
     def send_away_leftovers(self) -> None:
         for seat in self._everybody():
             self._seats.give_up(seat)
             self._seats.answered(seat)
             seat.close(CloseCode.GOING_AWAY, "the group starts anew")
+        self._watch_idleness()  # whoever had the group started may be gone, and nobody would say so
 
     def _everybody(self) -> list[Seat]:
         return [*self._seats.of(self._group_id).values(), *self._seats.waiting(self._group_id)]
@@ -104,15 +106,13 @@ class Router:
                 self._leave(seat)
             case StillIdle(joins=joins):
                 self._watching_idleness = False
-                if self._everybody():
-                    return
-                if joins != self._joins:
+                if self._everybody() or joins != self._joins:
                     self._watch_idleness()
                     return
                 self._buffer.tell(Unload(self._group_id))
                 await self._ctx.stop_child(self._group_path)
             case Drain():
-                self._draining = self._last = True
+                self._last = True
             case Wake():
                 pass
             case other:
@@ -133,7 +133,7 @@ class Router:
 
     def _join(self, join: Join) -> None:
         self._joins += 1
-        if self._draining:
+        if self._metrics.draining:  # this group may have begun after all that there were heard Drain
             self._turn_away(join.seat, SHUTTING_DOWN)
             return
         is_new = not (self._stored or self._group.devices)
@@ -167,8 +167,7 @@ class Router:
     def _welcome(self, registered: Registered | RegisterFailed) -> None:
         seat = registered.seat
         if isinstance(registered, RegisterFailed):
-            said = registered.message
-            self._turn_away(seat, Refusal(WireCode.RELAY_OVERLOADED, said, STORAGE_RETRY_MS))
+            self._turn_away(seat, Refusal(WireCode.RELAY_OVERLOADED, registered.message, STORAGE_RETRY_MS))
         elif self._group.closed and not seat.proven:  # a proof came in between
             self._turn_away(seat, Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
         elif self._seats.answered(seat) and seat.outgoing.closing is None:  # else it hung up meanwhile
@@ -206,7 +205,7 @@ class Router:
 
     async def _wait_idle(self, joins: int) -> None:
         await trio.sleep(IDLE_SECONDS)
-        self._ctx.self_ref.tell(StillIdle(joins))
+        await self._ctx.self_ref.send(StillIdle(joins))
 
     def _shut_down(self) -> None:
         for seat in self._everybody():
@@ -222,7 +221,7 @@ class Router:
         device = self._group.devices.get(seat.device_id)
         if device is None:  # put out by a proof while this was on its way
             return
-        if self._clock.now() - device.last_seen >= SEEN_SECONDS:
+        if self._clock.now() - device.last_seen >= self._seen_seconds:
             self._see(device)
         pushes: list[Push] = []
         for request in asked.requests:

@@ -158,6 +158,33 @@ async def test_a_group_that_nobody_pushed_to_is_forgotten_when_everybody_has_lef
         assert (await anna.hello(BARE)).incarnation != first.incarnation
 
 
+def awake(world):
+    """The groups whose actors run."""
+    return [node for node in world.relay.system.tree().children[2].children if node.state != "ended"]
+
+
+async def test_a_group_whose_only_device_left_before_it_had_begun_ends_as_well(autojump_clock, world):
+    async with world.client("anna") as anna:
+        await anna.say_hello(BARE)
+        while not awake(world):
+            await trio.lowlevel.checkpoint()
+        [connection] = (node for node in world.relay.system.nodes if node.startswith("/connections/"))
+        world.crash(connection)
+    await trio.sleep(200)
+    assert awake(world) == []
+
+
+async def test_a_group_that_crashes_when_everybody_has_left_ends_as_well(autojump_clock, world):
+    async with world.client("anna") as anna:
+        await anna.hello(BARE)
+    await trio.sleep(10)
+    world.crash(f"{world.group_path(BARE)}/group_router")
+    await trio.sleep(10)
+    assert len(awake(world)) == 1
+    await trio.sleep(200)
+    assert awake(world) == []
+
+
 @pytest.mark.req("S4-55")
 async def test_who_is_silent_for_three_heartbeats_is_closed(autojump_clock, world):
     async with world.client("anna") as anna, world.client("bert") as bert:
