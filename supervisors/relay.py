@@ -126,7 +126,7 @@ async def open_relay(
                     on_event(event)
 
             async with open_system(built.tree(), rng=rng, on_event=told, on_dead_letter=on_dead_letter) as system:
-                built.system.append(system)
+                built.came_up(system)
                 try:
                     yield Relay(
                         ports.network.address(listeners[0]),
