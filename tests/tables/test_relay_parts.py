@@ -6,6 +6,7 @@ import trio
 from ferryman.actors.rate_limiter import Rate, Settle, Spend, Verdict, rate_limiter
 from ferryman.actors.relay.buffer_messages import Open, StoreAll
 from ferryman.actors.relay.cursor_allocator import Propose, check_cursors, cursor_allocator
+from ferryman.actors.relay.deliveries import KEPT_ROWS, Deliveries
 from ferryman.actors.relay.fair_queue import BATCH_BYTES, BATCH_JOBS, TURN_JOBS, FairQueue
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.lane import Drained, Lane
@@ -14,7 +15,7 @@ from ferryman.actors.relay.records import GroupRecord, Refused, Repeated, Stored
 from ferryman.actors.relay.records import Push as RelayPush
 from ferryman.actors.relay.seats import Outgoing, Seat, Seats
 from ferryman.actors.relay.sources import Visitors, client_of, source_of
-from ferryman.actors.relay.transaction import StorageFull
+from ferryman.actors.relay.transaction import Delivered, StorageFull
 from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
@@ -102,6 +103,21 @@ def test_the_order_within_a_group_stays_and_what_waits_is_counted():
         jobs += [job for _, job in queue.take()]
     assert jobs == list(range(100))
     assert queue.bytes == 0
+
+
+# deliveries
+
+
+@pytest.mark.parametrize("page", [1, 1000])
+def test_deliveries_that_wait_for_a_commit_are_bounded_by_their_rows_and_left_out_above(page):
+    deliveries = Deliveries()
+    for _ in range(KEPT_ROWS + 2):
+        deliveries.note(Delivered(b"g" * 32, b"d" * 32, (b"i" * 16,) * page))
+    deliveries.note(Delivered(b"g" * 32, b"d" * 32, ()))
+    assert KEPT_ROWS <= sum(len(job.blob_ids) for _, job in deliveries.take()) < KEPT_ROWS + page
+    assert deliveries.take() == []
+    deliveries.note(Delivered(b"g" * 32, b"d" * 32, (b"i" * 16,)))
+    assert len(deliveries.take()) == 1
 
 
 # rates
