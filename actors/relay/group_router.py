@@ -31,9 +31,11 @@ from ferryman.actors.relay.device_rates import DeviceRates
 from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requests, RouterPorts, StillIdle
 from ferryman.actors.relay.lane import Drain, Drained, Lane, Wake
 from ferryman.actors.relay.notices import Notices
+from ferryman.actors.relay.purging import purge
 from ferryman.actors.relay.records import GroupRecord, Push, Refused, Registered, RegisterFailed
 from ferryman.actors.relay.roll import Roll, seen
 from ferryman.actors.relay.seats import Seat
+from ferryman.actors.relay.transaction import StorageFull
 from ferryman.protocol.relay import messages as wire
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.group import Admission, Device, after_ack, after_hello, judge_ack, judge_hello, judge_pull
@@ -42,6 +44,7 @@ LIMITER = "/infrastructure/rate_limiter"
 TURN = 256
 IDLE_SECONDS = 60.0  # without anybody connected; then the group's actors end, and come back with the next HELLO
 STORAGE_RETRY_MS = 5000
+STRANGE = Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof")
 
 
 def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Callable[[Context[Any]], Awaitable[None]]:
@@ -101,7 +104,7 @@ class Router:
             case Requests():
                 await self._take_requests(message)
             case Join():
-                self._join(message)
+                await self._join(message)
             case Left(seat=seat):
                 self._leave(seat)
             case StillIdle(joins=joins):
@@ -131,7 +134,7 @@ class Router:
 
     # HELLO
 
-    def _join(self, join: Join) -> None:
+    async def _join(self, join: Join) -> None:
         self._joins += 1
         if self._metrics.draining:  # this group may have begun after all that there were heard Drain
             self._turn_away(join.seat, SHUTTING_DOWN)
@@ -149,16 +152,20 @@ class Router:
         if isinstance(judged, Refusal):
             self._turn_away(join.seat, judged)
             return
-        self._admit(join, judged)
+        await self._admit(join, judged)
 
-    def _admit(self, join: Join, admission: Admission) -> None:
+    async def _admit(self, join: Join, admission: Admission) -> None:
+        self._seats.put_out(self._group_id, admission.evicted, STRANGE)
+        seat, after, registered = join.seat, join.hello.last_cursor, self._registered
+        try:
+            purged = await purge(self._buffer, self._group_id, seat.device_id) if admission.closes else 0
+        except StorageFull as full:
+            registered.put(RegisterFailed(seat, full.message))
+            return
         self._group = after_hello(self._group, admission)
-        self._evict(admission.evicted)
-        register = Register(
-            join.seat, admission.device, join.hello.last_cursor, join.seat.proven, admission.evicted, self._registered
-        )
+        register = Register(seat, admission.device, after, seat.proven, admission.evicted, registered, purged)
         if not self._buffer.tell(register):
-            self._registered.put(RegisterFailed(join.seat, "too much waits for the disk"))
+            registered.put(RegisterFailed(seat, "too much waits for the disk"))
 
     def _turn_away(self, seat: Seat, refusal: Refusal) -> None:
         if self._seats.answered(seat):
@@ -169,7 +176,7 @@ class Router:
         if isinstance(registered, RegisterFailed):
             self._turn_away(seat, Refusal(WireCode.RELAY_OVERLOADED, registered.message, STORAGE_RETRY_MS))
         elif self._group.closed and not seat.proven:  # a proof came in between
-            self._turn_away(seat, Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
+            self._turn_away(seat, STRANGE)
         elif self._seats.answered(seat) and seat.outgoing.closing is None:  # else it hung up meanwhile
             before = self._seats.take(seat)
             if before is not None:
@@ -177,13 +184,6 @@ class Router:
             seat.admitted()
             self._notices.welcome(seat, registered, self._group.incarnation, self._settings)
             self._roll.changed()
-
-    def _evict(self, evicted: tuple[bytes, ...]) -> None:
-        for device_id in evicted:
-            seat = self._seats.of(self._group_id).get(device_id)
-            if seat is not None:
-                self._seats.give_up(seat)
-                seat.refuse(Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
 
     def _leave(self, seat: Seat) -> None:
         device = self._group.devices.get(seat.device_id)

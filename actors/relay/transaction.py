@@ -21,6 +21,7 @@ from ferryman.actors.relay.buffer_messages import (
     ClaimInvite,
     Open,
     Outcomes,
+    Purge,
     PutInvite,
     Register,
     Remove,
@@ -138,7 +139,7 @@ class Transaction:
         if job.closes and not holding.closed:
             holding.close()
             if holding.stored:
-                self._holdings.went(group_id, *self._tables.close(group_id))
+                self._holdings.went(group_id, *self._tables.close(group_id, job.purged))
         self.reads.append(lambda: self._read_registered(group_id, job))
 
     def _read_registered(self, group_id: bytes, job: Register) -> Callable[[], None]:
@@ -160,6 +161,10 @@ class Transaction:
         match asked:
             case Open(group_id=group_id):
                 return self._holdings.record(group_id)
+            case Purge(group_id=group_id, keeper=keeper, after=after):
+                freed, place = self._tables.purge(group_id, keeper, after)
+                self._holdings.went(group_id, *freed)
+                return place
             case Sweep(place=place):
                 swept = self._sweeping.sweep(place, self._now)
                 for group_id, (blobs, total) in swept.freed.items():
