@@ -97,7 +97,8 @@ def buffer(
                         writer.take_in(env)
                 await writer.finish()
                 tasks.cancel_scope.cancel()
-            await ports.threads.run(lambda: end_lifetime(connection))
+            with contextlib.suppress(apsw.FullError):  # what was committed is in the log, and the next start finds it
+                await ports.threads.run(lambda: end_lifetime(connection))
         finally:
             connection.close()
 
