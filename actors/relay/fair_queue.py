@@ -19,7 +19,7 @@ BATCH_JOBS = 64
 BATCH_BYTES = 512 * 1024
 TURN_JOBS = 16
 FRESH_JOBS = BATCH_JOBS // 2
-FRESH_BYTES = BATCH_BYTES // 2  # of blobs that have begun to fit: the last one may be as large as it likes
+FRESH_BYTES = BATCH_BYTES // 2  # the last blob may go over it, however large it is
 
 J = TypeVar("J")
 
