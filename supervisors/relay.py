@@ -68,9 +68,10 @@ class Relay:
         Returns when the last connection is gone, or when the grace is nearly over."""
         self.metrics.draining = True
         with trio.move_on_after(max(0.0, self.settings.shutdown_grace - STOP_SECONDS)):
-            for node in children(self.system.tree(), "/groups", "/connections"):
-                path = f"{node.path}/group_router" if node.children else node.path
-                await self.system.ref(path).send(Drain())
+            members = children(self.system.tree(), "/groups", "/connections")
+            paths = [f"{node.path}/group_router" if node.children else node.path for node in members]
+            for ref in [self.system.ref(path) for path in paths]:  # all at once: one may end while another is told
+                await ref.send(Drain())
             await self.visitors.all_gone()
 
     def reload(self, new: RelayConfig) -> Reloaded:
@@ -125,7 +126,7 @@ async def open_relay(
                     on_event(event)
 
             async with open_system(built.tree(), rng=rng, on_event=told, on_dead_letter=on_dead_letter) as system:
-                built.system.append(system)
+                built.came_up(system)
                 try:
                     yield Relay(
                         ports.network.address(listeners[0]),

@@ -31,8 +31,16 @@ def load_tls(server: ServerConfig) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.set_alpn_protocols(["http/1.1"])
+
+    def no_password() -> str:
+        """Asked for where the key is encrypted. Without this OpenSSL would ask whoever sits at the terminal."""
+        raise BadInput(
+            f"{server.tls_key}: the key is encrypted, and a relay that starts by itself has nobody to ask for its "
+            "password: decrypt it with `openssl pkey`, in a file that only the relay's user can read"
+        )
+
     try:
-        context.load_cert_chain(server.tls_certificate, server.tls_key)
+        context.load_cert_chain(server.tls_certificate, server.tls_key, no_password)
     except OSError as error:  # ssl.SSLError is one
         raise BadInput(f"{server.tls_certificate}: certificate and key cannot be used: {error.strerror}") from error
     return context

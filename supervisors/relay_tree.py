@@ -90,7 +90,8 @@ class Build:
         self.moorings = Moorings()
         self.visitors = Visitors()
         self.frames = FrameWriter(static_public(private), ports.clock, ports.entropy)
-        self.system: list[System] = []
+        self._up = trio.Event()
+        self._system: list[System] = []  # the one, once it is up
         self._routers = RouterPorts(self.settings, ports.clock, self.frames, self.metrics, Seats())
 
     def tree(self) -> Supervisor:
@@ -136,7 +137,7 @@ class Build:
                 ChildSpec("rate_limiter", rate_limiter(self.rates)),
                 ChildSpec("invites", invites(ports.clock, ports.entropy, settings)),
                 ChildSpec("janitor", janitor(settings)),
-                ChildSpec("status_desk", status_desk(self._desk, self.look)),
+                ChildSpec("status_desk", status_desk(self._desk, self.look, self._up)),
             ],
             because="none of them needs another",
         )
@@ -169,10 +170,15 @@ class Build:
         spec = ChildSpec(str(self._connections), body, restart="temporary", capacity=CONNECTION_MAILBOX, grace=0)
         await ctx.start_child("/connections", spec)
 
+    def came_up(self, system: System) -> None:
+        """The tree is up: it can be looked at."""
+        self._system.append(system)
+        self._up.set()
+
     def look(self) -> bytes:
         """How the relay is now, for the status desk."""
         metrics, seats = self.metrics, self._routers.seats
-        [tree] = [system.tree() for system in self.system]
+        [tree] = [system.tree() for system in self._system]
         busiest = tuple(
             BusyGroup(short_id(group_id), len(seats.of(group_id)), round(pace.pushes, 1), round(pace.size))
             for group_id, pace in metrics.traffic.busiest(SHOWN_GROUPS)
@@ -202,7 +208,7 @@ class Build:
     def mailboxes(self) -> dict[str, int]:
         """Waiting messages by kind of actor."""
         waiting: dict[str, int] = {}
-        for system in self.system:
+        for system in self._system:
             for node in leaves(system.tree()):
                 kind = kind_of(node.path)
                 waiting[kind] = waiting.get(kind, 0) + node.queued

@@ -44,7 +44,7 @@ def judge_bearer(headers: Headers, *, peer: str, tls: bool, settings: Settings) 
     said = [value.strip() for name, value in headers if name == b"authorization"]
     if not settings.key_hashes or not said:
         return "none"
-    if not (tls or is_private(headers, peer, settings)):
+    if not is_private(headers, peer, settings, tls=tls):
         return "exposed"
     if len(said) != 1 or not said[0].lower().startswith(SCHEME):
         return "unknown"
@@ -53,13 +53,15 @@ def judge_bearer(headers: Headers, *, peer: str, tls: bool, settings: Settings) 
     return "known" if any(found) else "unknown"
 
 
-def is_private(headers: Headers, peer: str, settings: Settings) -> bool:
-    """Whether a plaintext connection was seen by nobody: from this machine, or from a trusted proxy that ended TLS."""
+def is_private(headers: Headers, peer: str, settings: Settings, *, tls: bool) -> bool:
+    """Whether nobody on the way saw it: TLS, or from this machine. A trusted proxy tells of the way up to itself.
+
+    One that speaks TLS to the relay and says nothing of what it was spoken to is taken for one that passes TLS on."""
     if is_within(peer, settings.trusted_proxies):
         protocols = [value.strip().lower() for name, value in headers if name == b"x-forwarded-proto"]
-        return protocols in ([b"https"], [b"wss"])
+        return protocols in ([b"https"], [b"wss"]) or (tls and not protocols)
     address = address_of(peer)
-    return address is not None and address.is_loopback
+    return tls or (address is not None and address.is_loopback)
 
 
 def judge_access(bearer: Bearer, settings: Settings, *, new: bool) -> Refusal | None:

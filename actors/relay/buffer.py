@@ -35,6 +35,7 @@ from ferryman.actors.relay.buffer_messages import (
     VacuumSome,
 )
 from ferryman.actors.relay.deleting import Deleting
+from ferryman.actors.relay.deliveries import Deliveries
 from ferryman.actors.relay.fair_queue import BATCH_JOBS, FairQueue
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.holdings import INCARNATION_BYTES, Holdings
@@ -56,7 +57,6 @@ QUEUE_RETRY_MS = 1000
 HOPS = 4  # of a push from its socket to the queue: connection, router, allocator, intake
 INTAKE = 256  # messages taken in before the writer gets its turn
 READS = 8  # pages read in one turn: each may have 4 MiB, and a commit waits for all of them
-DELIVERED_KEPT = 64  # answered PULLs whose deliveries wait to be noted
 ACK_SECONDS = 1.0  # an acknowledgement alone waits so long for company: losing one costs a blob some more time on disk
 
 StorageFailures = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
@@ -97,7 +97,8 @@ def buffer(
                         writer.take_in(env)
                 await writer.finish()
                 tasks.cancel_scope.cancel()
-            await ports.threads.run(lambda: end_lifetime(connection))
+            with contextlib.suppress(apsw.FullError):  # what was committed is in the log, and the next start finds it
+                await ports.threads.run(lambda: end_lifetime(connection))
         finally:
             connection.close()
 
@@ -132,7 +133,7 @@ class Buffer:
         self._queue: FairQueue[Job] = FairQueue()
         self._reads: deque[Read] = deque()
         self._acked: dict[tuple[bytes, bytes], Device] = {}
-        self._delivered: list[Delivered] = []
+        self._deliveries = Deliveries()
         self._acks_due = self._acks_waiting = False
         self._work = trio.Event()
         self._finishing = False
@@ -189,11 +190,6 @@ class Buffer:
             self._acks_waiting = True
             self._tasks.start_soon(self._wait_for_acks)
 
-    def _note_delivered(self, delivered: Delivered) -> None:
-        """Rows for the table of deliveries, with whatever commit comes next. In a flood they are left out."""
-        if delivered.blob_ids and len(self._delivered) < DELIVERED_KEPT:
-            self._delivered.append(delivered)
-
     async def _wait_for_acks(self) -> None:
         await trio.sleep(ACK_SECONDS)
         self._acks_waiting = False
@@ -230,8 +226,7 @@ class Buffer:
         self._acks_due = False
         acked, self._acked = self._acked, {}
         jobs += [(group_id, Acked(group_id, device)) for (group_id, _), device in acked.items()]
-        jobs += [(delivered.group_id, delivered) for delivered in self._delivered]
-        self._delivered.clear()
+        jobs += self._deliveries.take()
         now = self._ports.clock.now()
         transaction = Transaction(*self._statements, self._holdings, jobs, now)
         try:
@@ -285,7 +280,8 @@ class Buffer:
 
         def hand_over() -> None:
             self._metrics.delivered(len(page.blobs))
-            self._note_delivered(Delivered(seat.group_id, seat.device_id, tuple(blob.blob_id for blob in page.blobs)))
+            blob_ids = tuple(blob.blob_id for blob in page.blobs)
+            self._deliveries.note(Delivered(seat.group_id, seat.device_id, blob_ids))
             seat.pulled(frame, more=page.has_more)
 
         return hand_over

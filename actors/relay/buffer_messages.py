@@ -6,6 +6,7 @@
 | Unload      | tell | forget a group that never stored anything                                     |
 | StoreAll    | tell | blobs of one group, in order; outcomes come up the lane after the commit      |
 | Register    | tell | a device of a group; what waits for it comes up the lane after the commit     |
+| Purge       | ask  | before a group's first proof closes it: a slice of what strangers pushed goes |
 | Acked       | tell | up to where a device acknowledged; goes with the next commit, or in a second  |
 | Pull        | tell | one page; its PULL_RESPONSE goes to the seat                                  |
 | Remove      | tell | delete a blob now or once it is complete                                      |
@@ -49,7 +50,9 @@ class StoreAll(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """`after`: the HELLO's last_cursor. `closes`: it showed a proof; the group's first puts `evicted` out."""
+    """`after`: the HELLO's last_cursor. `closes`: it showed a proof; the group's first puts `evicted` out.
+
+    `purged`: up to this cursor nothing of strangers is left."""
 
     seat: Seat
     device: Device
@@ -57,6 +60,16 @@ class Register:
     closes: bool
     evicted: tuple[bytes, ...]
     lane: Lane[Registered | RegisterFailed]
+    purged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Purge(Ask["int | None"]):
+    """`keeper`: the device that showed the proof. Answers `after` for the next slice, None at the end."""
+
+    group_id: bytes
+    keeper: bytes
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,6 @@ class Census(Ask[Totals]):
 
 
 BufferMessage: TypeAlias = (
-    Open | Unload | StoreAll | Register | Acked | Pull | Remove | Sweep | VacuumSome
+    Open | Unload | StoreAll | Register | Purge | Acked | Pull | Remove | Sweep | VacuumSome
     | PutInvite | ClaimInvite | RevokeInvite | Census
 )  # fmt: skip

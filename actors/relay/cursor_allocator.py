@@ -9,6 +9,7 @@ that says otherwise would be a cursor given twice or a gap, so the group stops a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from ferryman.actors.core.context import Context
 from ferryman.actors.relay.buffer_messages import Open, Outcomes, StoreAll
 from ferryman.actors.relay.lane import Drained, Lane, Wake
 from ferryman.actors.relay.records import Push, Refused, Stored
+from ferryman.actors.relay.transaction import StorageFull
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import Refusal, WireCode
 
@@ -58,7 +60,8 @@ def cursor_allocator(group_id: bytes) -> Callable[[Context[Any]], Awaitable[None
             if pushes and not buffer.tell(StoreAll(group_id, tuple(pushes), outcomes)):
                 outcomes.put(tuple(Refused(push, overloaded(push)) for push in pushes))
             if last:  # stands in line behind everything that was told before
-                await buffer.ask(Open(group_id))
+                with contextlib.suppress(StorageFull):  # then what was told before it is refused, which settles it too
+                    await buffer.ask(Open(group_id))
             for settled in outcomes.drain():
                 committed = check_cursors(committed, settled)
                 if answers is not None:

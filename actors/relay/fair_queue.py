@@ -2,11 +2,12 @@
 
     add(group, job, bytes)  ->  take(): at most 64 jobs and 512 KiB, 16 of a group a turn, each group's in order
 
-    a group for which nothing waited  -> fresh: comes first, with half a batch for all such, so that the line moves on
-    what a turn left over             -> the end of the line
+    a group for which nothing waited  -> fresh: comes first, with half a batch for all such while a line stands
+    what a turn left over             -> the end of the line, which has one job of each batch at least
 
 With one commit a batch this bounds how long a commit takes, and so how long anybody waits for one (10 MiB/s of four
-firehoses beside a quiet group: its median wait is that of two commits).
+firehoses beside a quiet group: its median wait is that of two commits). Each batch serves the first of the fresh and
+the first of the line, so nobody waits for more commits than there are groups before it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ BATCH_JOBS = 64
 BATCH_BYTES = 512 * 1024
 TURN_JOBS = 16
 FRESH_JOBS = BATCH_JOBS // 2
+FRESH_BYTES = BATCH_BYTES // 2  # the last blob may go over it, however large it is
 
 J = TypeVar("J")
 
@@ -40,9 +42,11 @@ class FairQueue(Generic[J]):
     def take(self) -> list[tuple[bytes, J]]:
         """The next batch: at least one job if any waits."""
         batch: list[tuple[bytes, J]] = []
+        room = BATCH_BYTES
         standing = len(self._line)
-        room = self._serve(self._fresh, len(self._fresh), FRESH_JOBS if standing else BATCH_JOBS, BATCH_BYTES, batch)
-        room = self._serve(self._line, standing, BATCH_JOBS, room, batch)
+        if standing:
+            room -= self._serve(self._fresh, len(self._fresh), FRESH_JOBS, FRESH_BYTES, batch)
+            room -= self._serve(self._line, standing, BATCH_JOBS, max(room, 1), batch)
         self._serve(self._fresh, len(self._fresh), BATCH_JOBS, room, batch)
         return batch
 
@@ -54,19 +58,22 @@ class FairQueue(Generic[J]):
         room: int,
         batch: list[tuple[bytes, J]],
     ) -> int:
-        """Give so many groups their turn, while jobs and bytes are left in the batch. Returns the bytes left."""
+        """Give so many groups their turn, while jobs and bytes are left: with any room at all, one job at least.
+
+        Returns the bytes taken."""
+        taken = 0
         for _ in range(turns):
-            if len(batch) >= most_jobs or room <= 0:
+            if len(batch) >= most_jobs or taken >= room:
                 break
             group_id, jobs = line.popitem(last=False)
             turn = 0
-            while jobs and turn < TURN_JOBS and len(batch) < most_jobs and (room > 0 or not batch):
+            while jobs and turn < TURN_JOBS and len(batch) < most_jobs and taken < room:
                 job, size = jobs.popleft()
                 batch.append((group_id, job))
                 self.jobs -= 1
                 self.bytes -= size
-                room -= size
+                taken += size
                 turn += 1
             if jobs:
                 self._line[group_id] = jobs  # to the end of the line
-        return room
+        return taken

@@ -31,9 +31,11 @@ from ferryman.actors.relay.device_rates import DeviceRates
 from ferryman.actors.relay.group_messages import SHUTTING_DOWN, Join, Left, Requests, RouterPorts, StillIdle
 from ferryman.actors.relay.lane import Drain, Drained, Lane, Wake
 from ferryman.actors.relay.notices import Notices
+from ferryman.actors.relay.purging import purge
 from ferryman.actors.relay.records import GroupRecord, Push, Refused, Registered, RegisterFailed
 from ferryman.actors.relay.roll import Roll, seen
 from ferryman.actors.relay.seats import Seat
+from ferryman.actors.relay.transaction import StorageFull
 from ferryman.protocol.relay import messages as wire
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.group import Admission, Device, after_ack, after_hello, judge_ack, judge_hello, judge_pull
@@ -42,7 +44,7 @@ LIMITER = "/infrastructure/rate_limiter"
 TURN = 256
 IDLE_SECONDS = 60.0  # without anybody connected; then the group's actors end, and come back with the next HELLO
 STORAGE_RETRY_MS = 5000
-SEEN_SECONDS = 3600  # how stale a connected device's last_seen may be on disk; default_ttl is days
+STRANGE = Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof")
 
 
 def group_router(group_id: bytes, group_path: str, shared: RouterPorts) -> Callable[[Context[Any]], Awaitable[None]]:
@@ -71,6 +73,8 @@ class Router:
         self._stored = record.stored
         self._group_path = group_path
         self._settings = shared.settings
+        self._seen_seconds = shared.settings.seen_seconds
+        self._metrics = shared.metrics
         self._clock = shared.clock
         self._seats = shared.seats
         self._buffer = ctx.ref(BUFFER)
@@ -83,13 +87,14 @@ class Router:
         self._pushes: list[Push] = []
         self._joins = 0
         self._watching_idleness = False
-        self._draining = self._last = False
+        self._last = False
 
     def send_away_leftovers(self) -> None:
         for seat in self._everybody():
             self._seats.give_up(seat)
             self._seats.answered(seat)
             seat.close(CloseCode.GOING_AWAY, "the group starts anew")
+        self._watch_idleness()  # whoever had the group started may be gone, and nobody would say so
 
     def _everybody(self) -> list[Seat]:
         return [*self._seats.of(self._group_id).values(), *self._seats.waiting(self._group_id)]
@@ -99,20 +104,18 @@ class Router:
             case Requests():
                 await self._take_requests(message)
             case Join():
-                self._join(message)
+                await self._join(message)
             case Left(seat=seat):
                 self._leave(seat)
             case StillIdle(joins=joins):
                 self._watching_idleness = False
-                if self._everybody():
-                    return
-                if joins != self._joins:
+                if self._everybody() or joins != self._joins:
                     self._watch_idleness()
                     return
                 self._buffer.tell(Unload(self._group_id))
                 await self._ctx.stop_child(self._group_path)
             case Drain():
-                self._draining = self._last = True
+                self._last = True
             case Wake():
                 pass
             case other:
@@ -131,9 +134,9 @@ class Router:
 
     # HELLO
 
-    def _join(self, join: Join) -> None:
+    async def _join(self, join: Join) -> None:
         self._joins += 1
-        if self._draining:
+        if self._metrics.draining:  # this group may have begun after all that there were heard Drain
             self._turn_away(join.seat, SHUTTING_DOWN)
             return
         is_new = not (self._stored or self._group.devices)
@@ -149,16 +152,20 @@ class Router:
         if isinstance(judged, Refusal):
             self._turn_away(join.seat, judged)
             return
-        self._admit(join, judged)
+        await self._admit(join, judged)
 
-    def _admit(self, join: Join, admission: Admission) -> None:
+    async def _admit(self, join: Join, admission: Admission) -> None:
+        self._seats.put_out(self._group_id, admission.evicted, STRANGE)
+        seat, after, registered = join.seat, join.hello.last_cursor, self._registered
+        try:
+            purged = await purge(self._buffer, self._group_id, seat.device_id) if admission.closes else 0
+        except StorageFull as full:
+            registered.put(RegisterFailed(seat, full.message))
+            return
         self._group = after_hello(self._group, admission)
-        self._evict(admission.evicted)
-        register = Register(
-            join.seat, admission.device, join.hello.last_cursor, join.seat.proven, admission.evicted, self._registered
-        )
+        register = Register(seat, admission.device, after, seat.proven, admission.evicted, registered, purged)
         if not self._buffer.tell(register):
-            self._registered.put(RegisterFailed(join.seat, "too much waits for the disk"))
+            registered.put(RegisterFailed(seat, "too much waits for the disk"))
 
     def _turn_away(self, seat: Seat, refusal: Refusal) -> None:
         if self._seats.answered(seat):
@@ -167,10 +174,9 @@ class Router:
     def _welcome(self, registered: Registered | RegisterFailed) -> None:
         seat = registered.seat
         if isinstance(registered, RegisterFailed):
-            said = registered.message
-            self._turn_away(seat, Refusal(WireCode.RELAY_OVERLOADED, said, STORAGE_RETRY_MS))
+            self._turn_away(seat, Refusal(WireCode.RELAY_OVERLOADED, registered.message, STORAGE_RETRY_MS))
         elif self._group.closed and not seat.proven:  # a proof came in between
-            self._turn_away(seat, Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
+            self._turn_away(seat, STRANGE)
         elif self._seats.answered(seat) and seat.outgoing.closing is None:  # else it hung up meanwhile
             before = self._seats.take(seat)
             if before is not None:
@@ -178,13 +184,6 @@ class Router:
             seat.admitted()
             self._notices.welcome(seat, registered, self._group.incarnation, self._settings)
             self._roll.changed()
-
-    def _evict(self, evicted: tuple[bytes, ...]) -> None:
-        for device_id in evicted:
-            seat = self._seats.of(self._group_id).get(device_id)
-            if seat is not None:
-                self._seats.give_up(seat)
-                seat.refuse(Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof"))
 
     def _leave(self, seat: Seat) -> None:
         device = self._group.devices.get(seat.device_id)
@@ -206,7 +205,7 @@ class Router:
 
     async def _wait_idle(self, joins: int) -> None:
         await trio.sleep(IDLE_SECONDS)
-        self._ctx.self_ref.tell(StillIdle(joins))
+        await self._ctx.self_ref.send(StillIdle(joins))
 
     def _shut_down(self) -> None:
         for seat in self._everybody():
@@ -222,7 +221,7 @@ class Router:
         device = self._group.devices.get(seat.device_id)
         if device is None:  # put out by a proof while this was on its way
             return
-        if self._clock.now() - device.last_seen >= SEEN_SECONDS:
+        if self._clock.now() - device.last_seen >= self._seen_seconds:
             self._see(device)
         pushes: list[Push] = []
         for request in asked.requests:

@@ -1,14 +1,16 @@
 """What the buffer holds, counted in memory, so that a quota costs no query: groups, their blobs and accounted bytes.
 
 of(group)   a group from disk, or a new one that stands in memory until its first blob
-undo()      after a failed transaction nothing that was counted in it is true: what is stored is read again
+begin()     a transaction begins: what it may change is noted
+undo()      it failed as a whole: all is as it was, and nothing is read or counted for that
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from ferryman.actors.ports import Entropy
 from ferryman.actors.relay.records import GroupRecord, Push
@@ -37,9 +39,17 @@ class Holding:
             device = replace(device, proven=device.proven or before.proven)
         self.devices[device.device_id] = device
 
+    def standing(self) -> Standing:
+        """What a transaction changes, as it is now. A stored group's devices are on disk only."""
+        devices = self.devices if self.stored else dict(self.devices)
+        return self, self.stored, self.blobs, self.size, self.closed, devices
+
     def close(self) -> None:
         self.closed = True
         self.devices = {device_id: device for device_id, device in self.devices.items() if device.proven}
+
+
+Standing: TypeAlias = tuple[Holding, bool, int, int, bool, dict[bytes, Device]]  # each commit makes some: no dataclass
 
 
 class Holdings:
@@ -50,6 +60,8 @@ class Holdings:
         self._groups: OrderedDict[bytes, Holding] = OrderedDict()
         self.blobs, self.size = tables.stored_bytes()
         self.groups = tables.count_groups()
+        self._before: dict[bytes, Standing | None] = {}
+        self._totals: tuple[int, int, int] = self.groups, self.blobs, self.size
 
     def of(self, group_id: bytes) -> Holding:
         holding = self._groups.get(group_id)
@@ -106,6 +118,7 @@ class Holdings:
         self.size += cost
 
     def went(self, group_id: bytes, blobs: int, total: int) -> None:
+        self._note(group_id)
         holding = self._groups.get(group_id)
         if holding is not None:
             holding.blobs -= blobs
@@ -120,6 +133,7 @@ class Holdings:
 
     def groups_went(self, groups: list[bytes]) -> None:
         for group_id in groups:
+            self._note(group_id)
             self._groups.pop(group_id, None)
         self.groups -= len(groups)
 
@@ -127,19 +141,27 @@ class Holdings:
         holding = self._groups.get(group_id)
         if holding is not None and not holding.stored:
             del self._groups[group_id]
+            self._before.pop(group_id, None)  # a transaction that fails now does not bring it back
 
-    def undo(self, before: dict[bytes, Holding | None]) -> None:
-        """Read everything again that is stored; what stood only here is as it was `before`, or was not concerned."""
-        kept = {group_id: holding for group_id, holding in self._groups.items() if group_id not in before}
-        kept.update((group_id, holding) for group_id, holding in before.items() if holding is not None)
-        self._groups = OrderedDict((group_id, holding) for group_id, holding in kept.items() if not holding.stored)
-        self.blobs, self.size = self._tables.stored_bytes()
-        self.groups = self._tables.count_groups()
+    # a transaction
 
-    def in_memory(self, groups: list[bytes]) -> dict[bytes, Holding | None]:
-        """What to return to, for each of these groups: a copy, where it stands only here, or None."""
-        return {group_id: unstored(self._groups.get(group_id)) for group_id in groups}
+    def begin(self, groups: Iterable[bytes]) -> None:
+        """Note what to return to, for each of these groups. What is swept beside them is noted as it goes."""
+        self._before = {}
+        for group_id in groups:
+            self._note(group_id)
+        self._totals = self.groups, self.blobs, self.size
 
+    def _note(self, group_id: bytes) -> None:
+        if group_id not in self._before:
+            holding = self._groups.get(group_id)
+            self._before[group_id] = None if holding is None else holding.standing()
 
-def unstored(holding: Holding | None) -> Holding | None:
-    return None if holding is None or holding.stored else replace(holding, devices=dict(holding.devices))
+    def undo(self) -> None:
+        for group_id, before in self._before.items():
+            if before is None:  # it was not in memory, and is read again when somebody asks for it
+                self._groups.pop(group_id, None)
+            else:
+                holding, holding.stored, holding.blobs, holding.size, holding.closed, holding.devices = before
+                self._groups[group_id] = holding
+        self.groups, self.blobs, self.size = self._totals

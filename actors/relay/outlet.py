@@ -86,7 +86,7 @@ class Outlet:
 
     def _seal_some(self) -> bytes:
         websocket, noise = self._websocket, self._session.noise
-        if self._session.handshake:
+        if self._session.handshake and not websocket.closing:
             websocket.send(*self._session.handshake)
             self._session.handshake.clear()
         if noise is not None and not websocket.closing:

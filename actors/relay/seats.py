@@ -235,5 +235,13 @@ class Seats:
             del self._groups[seat.group_id]
         return True
 
+    def put_out(self, group_id: bytes, device_ids: tuple[bytes, ...], refusal: Refusal) -> None:
+        """These devices lose their seats, and hear why."""
+        for device_id in device_ids:
+            seat = self.of(group_id).get(device_id)
+            if seat is not None:
+                self.give_up(seat)
+                seat.refuse(refusal)
+
     def count(self) -> int:
         return sum(len(group) for group in self._groups.values())

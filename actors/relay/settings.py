@@ -14,6 +14,8 @@ from ferryman.protocol.relay.group import GroupLimits
 
 SourceNetwork: TypeAlias = IPv4Network | IPv6Network
 
+SEEN_SECONDS = 3600  # noting it more often than that would be writing for nothing where `default_ttl` is days
+
 
 @dataclass(slots=True)
 class Settings:
@@ -47,6 +49,11 @@ class Settings:
         """Become as the other is."""
         for field in fields(self):
             setattr(self, field.name, getattr(other, field.name))
+
+    @property
+    def seen_seconds(self) -> int:
+        """How stale a connected device's `last_seen` may be on disk: unseen for `default_ttl`, it keeps no blob."""
+        return min(SEEN_SECONDS, self.default_ttl // 4)
 
     @property
     def rules(self) -> GroupLimits:

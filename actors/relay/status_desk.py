@@ -22,8 +22,10 @@ ACCEPT_PAUSE = 0.1  # when the process has no descriptor left
 Listener = trio.abc.Listener[trio.abc.HalfCloseableStream]
 
 
-def status_desk(listeners: Sequence[Listener], look: Callable[[], bytes]) -> Callable[[Context[Any]], Awaitable[None]]:
-    """The actor's body. `look`: the document as it is now."""
+def status_desk(
+    listeners: Sequence[Listener], look: Callable[[], bytes], up: trio.Event
+) -> Callable[[Context[Any]], Awaitable[None]]:
+    """The actor's body. `look`: the document as it is now. `up`: the tree is; who comes before waits in the backlog."""
 
     async def body(ctx: Context[Any]) -> None:
         for listener in listeners:
@@ -32,6 +34,7 @@ def status_desk(listeners: Sequence[Listener], look: Callable[[], bytes]) -> Cal
             raise TypeError(f"not a message of the status desk: {type(env.msg).__name__}")
 
     async def serve(listener: Listener) -> None:
+        await up.wait()
         places = trio.Semaphore(LOOKERS)
         async with trio.open_nursery() as tellers:
             while True:

@@ -40,11 +40,13 @@ class BoundedStream:
         if socket is None:
             return bytes(await self._stream.receive_some(max_bytes))
         while True:
-            await trio.lowlevel.wait_readable(socket)
             try:
+                await trio.lowlevel.wait_readable(socket)
                 return os.read(socket.fileno(), max_bytes)
             except BlockingIOError:  # somebody else's news: look again
                 continue
+            except ValueError as error:  # closed before we waited: its descriptor is -1
+                raise trio.ClosedResourceError("it was closed") from error
             except OSError as error:
                 raise trio.BrokenResourceError(f"reading failed: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import cast
 
 from ferryman.actors.relay.buffer_messages import Register
+from ferryman.actors.relay.deleting import SLICE_BYTES, SLICE_ROWS, Freed
 from ferryman.actors.relay.records import (
     PendingBlob,
     Push,
@@ -43,6 +44,11 @@ SELECT cursor, sha256, timestamp FROM remembered_blobs WHERE group_id = ?1 AND b
 INSERT_BLOB = """
 INSERT INTO blobs (blob_id, group_id, cursor, sender_id, payload, timestamp, expires_at, created_at, sha256)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+STRANGE = """
+SELECT rowid, cursor, length(payload), sender_id != ?1 AND NOT EXISTS
+    (SELECT 1 FROM group_devices d WHERE d.group_id = ?2 AND d.device_id = sender_id AND d.proven)
+FROM blobs WHERE group_id = ?2 AND cursor > ?3 ORDER BY cursor LIMIT ?4
 """
 
 
@@ -200,15 +206,35 @@ class Tables:
             "UPDATE group_cursors SET last_seen = max(last_seen, ?) WHERE group_id = ?", (device.last_seen, group_id)
         )
 
-    def close(self, group_id: bytes) -> tuple[int, int]:
+    def purge(self, group_id: bytes, keeper: bytes, after: int) -> tuple[Freed, int | None]:
+        """Before `close`, as there may be very many: delete a slice of what others pushed without a proof.
+
+        Returns the blobs and accounted bytes that went, and up to which cursor that is done, None at the end."""
+        rows = self._connection.execute(STRANGE, (keeper, group_id, after, SLICE_ROWS)).fetchall()
+        gone: list[tuple[int, int]] = []
+        room = SLICE_BYTES
+        for rowid, cursor, size, strange in cast("list[tuple[int, int, int, int]]", rows):
+            if strange:
+                room -= size
+                if room < 0 and gone:
+                    break
+                gone.append((rowid, size))
+            after = cursor
+        else:
+            if len(rows) < SLICE_ROWS:
+                after = -1
+        self._connection.executemany("DELETE FROM blobs WHERE rowid = ?", [(rowid,) for rowid, _ in gone])
+        return (len(gone), sum(size + BLOB_OVERHEAD for _, size in gone)), None if after < 0 else after
+
+    def close(self, group_id: bytes, purged: int = 0) -> Freed:
         """A proof was shown: whoever registered without one never belonged, nor did what they pushed.
 
-        Returns the blobs and accounted bytes that went."""
+        `purged`: up to this cursor that is gone already. Returns the blobs and accounted bytes that went."""
         self._connection.execute("UPDATE group_cursors SET closed = 1 WHERE group_id = ?", (group_id,))
         gone = self._connection.execute(
-            "DELETE FROM blobs WHERE group_id = :group AND sender_id NOT IN"
+            "DELETE FROM blobs WHERE group_id = :group AND cursor > :purged AND sender_id NOT IN"
             " (SELECT device_id FROM group_devices WHERE group_id = :group AND proven = 1) RETURNING length(payload)",
-            {"group": group_id},
+            {"group": group_id, "purged": purged},
         ).fetchall()
         self._connection.execute("DELETE FROM group_devices WHERE group_id = ? AND proven = 0", (group_id,))
         return len(gone), sum(cast("int", size) + BLOB_OVERHEAD for (size,) in gone)

@@ -22,6 +22,7 @@ from ferryman.actors.relay.buffer_messages import (
     ClaimInvite,
     Open,
     Outcomes,
+    Purge,
     PutInvite,
     Register,
     Remove,
@@ -99,13 +100,12 @@ class Transaction:
         self._now = now
         self._rules = holdings.rules
         self._run: Run | None = None
-        self._before: dict[bytes, Holding | None] = {}
         self._outcomes: dict[Lane[Outcomes], list[Outcome]] = {}
         self._replies: list[tuple[Envelope[Any], object]] = []
         self.reads: list[Read] = []
 
     def apply_all(self) -> None:
-        self._before = self._holdings.in_memory([group_id for group_id, _ in self._jobs])
+        self._holdings.begin(group_id for group_id, _ in self._jobs)
         for group_id, job in self._jobs:
             if isinstance(job, StoreOne):
                 self._take_push(group_id, job.push, job.lane)
@@ -174,7 +174,7 @@ class Transaction:
         if job.closes and not holding.closed:
             holding.close()
             if holding.stored:
-                self._holdings.went(group_id, *self._tables.close(group_id))
+                self._holdings.went(group_id, *self._tables.close(group_id, job.purged))
         self.reads.append(lambda: self._read_registered(group_id, job))
 
     def _read_registered(self, group_id: bytes, job: Register) -> Callable[[], None]:
@@ -196,6 +196,10 @@ class Transaction:
         match asked:
             case Open(group_id=group_id):
                 return self._holdings.record(group_id)
+            case Purge(group_id=group_id, keeper=keeper, after=after):
+                freed, place = self._tables.purge(group_id, keeper, after)
+                self._holdings.went(group_id, *freed)
+                return place
             case Sweep(place=place):
                 swept = self._sweeping.sweep(place, self._now)
                 for group_id, (blobs, total) in swept.freed.items():
@@ -220,7 +224,7 @@ class Transaction:
 
     def undo(self, message: str) -> None:
         """The transaction failed as a whole: nothing of it is on disk, no cursor was given away."""
-        self._holdings.undo(self._before)
+        self._holdings.undo()
         self.reads.clear()
         failed: dict[Lane[Outcomes], list[Outcome]] = {}
         for _, job in self._jobs:

@@ -153,6 +153,19 @@ async def test_a_disk_too_full_to_give_pages_back_ends_the_round_and_nobody_is_c
         assert [event for event in world.events if isinstance(event, Crashed)] == []
 
 
+async def test_a_relay_that_ends_on_a_full_disk_does_not_crash_and_loses_nothing(autojump_clock):
+    disk = MemoryDisk()
+    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        await anna.push(1)
+        disk.capacity = disk.used
+    assert [event for event in world.events if isinstance(event, Crashed)] == []
+    disk.capacity = None
+    async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        assert list(await pull_everything(anna)) == [1]
+
+
 async def test_invites_on_a_full_disk_are_a_503_and_nobody_is_cut_off(autojump_clock):
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:

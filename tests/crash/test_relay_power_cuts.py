@@ -126,13 +126,14 @@ async def test_a_full_disk_is_answered_and_survived(autojump_clock):
         assert [entry.cursor for entry in (await anna.pull(0)).blobs] == [1, 2]
 
 
-async def test_a_proof_that_found_no_room_closes_the_group_when_it_is_shown_again(autojump_clock):
+@pytest.mark.parametrize("pusher", ["mallory", "anna"])
+async def test_a_proof_that_found_no_room_closes_the_group_when_it_is_shown_again(autojump_clock, pusher):
     keys = derive_group(b"s" * 32, b"salt of sixteen.")
     disk = MemoryDisk()
     async with memory_relay(make_fake_ports(1, disk=disk)) as world:
-        async with world.client("mallory") as mallory:
-            await mallory.hello(keys.group_id)
-            await mallory.push(1)
+        async with world.client(pusher) as stranger:
+            await stranger.hello(keys.group_id)
+            await stranger.push(1)
         disk.capacity = disk.used
         async with world.client("anna") as anna:
             proof = {"group_key": keys.group_key, "group_proof": keys.prove(anna.noise.handshake_hash)}

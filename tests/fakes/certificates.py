@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(folder, host="localhost", *, days=None):
+def self_signed(folder, host="localhost", *, days=None, password=None):
     """Writes cert.pem and key.pem for `host`; returns their paths. days: from today, when it begins and ends."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
@@ -28,7 +28,6 @@ def self_signed(folder, host="localhost", *, days=None):
     )
     certificate, private = folder / "cert.pem", folder / "key.pem"
     certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    sealing = serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+    private.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, sealing))
     return certificate, private

@@ -131,6 +131,16 @@ async def test_a_connection_that_ends_says_so_last_and_by_its_own_task():
     assert stream.heard == b"\x82\x031:a" + b"\x88\x08" + (1008).to_bytes(2, "big") + b"enough"
 
 
+async def test_nothing_follows_a_close_frame_not_even_the_answer_to_a_handshake():
+    one, stream, outgoing, _ = outlet()
+    one._session.handshake.append(b"message 2")
+    outgoing.put(b"a")
+    one._websocket.close(1003, "")
+    one.raw += one._websocket.output()
+    await one.drain()
+    assert stream.heard == b"\x88\x02" + (1003).to_bytes(2, "big")
+
+
 @pytest.mark.req("W5-94")
 async def test_who_does_not_read_the_end_has_two_seconds(autojump_clock):
     one, _, outgoing, _ = outlet(0)

@@ -4,17 +4,22 @@ import pytest
 import trio
 
 from ferryman.actors.rate_limiter import Rate, Settle, Spend, Verdict, rate_limiter
-from ferryman.actors.relay.cursor_allocator import check_cursors
+from ferryman.actors.relay.buffer_messages import Open, StoreAll
+from ferryman.actors.relay.cursor_allocator import Propose, check_cursors, cursor_allocator
+from ferryman.actors.relay.deliveries import KEPT_ROWS, Deliveries
 from ferryman.actors.relay.fair_queue import BATCH_BYTES, BATCH_JOBS, TURN_JOBS, FairQueue
 from ferryman.actors.relay.frames import FrameWriter
+from ferryman.actors.relay.lane import Drained, Lane
 from ferryman.actors.relay.metrics import Histogram, Metrics, kind_of
+from ferryman.actors.relay.records import GroupRecord, Refused, Repeated, Stored
 from ferryman.actors.relay.records import Push as RelayPush
-from ferryman.actors.relay.records import Repeated, Stored
 from ferryman.actors.relay.seats import Outgoing, Seat, Seats
 from ferryman.actors.relay.sources import Visitors, client_of, source_of
+from ferryman.actors.relay.transaction import Delivered, StorageFull
 from ferryman.actors.relay.websocket import accept
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
+from ferryman.protocol.relay.group import Group
 from ferryman.protocol.relay.messages import Ack, Pull, Push
 from ferryman.supervisors.relay_tables import networks
 from ferryman.supervisors.spec import ChildSpec, Supervisor
@@ -65,6 +70,31 @@ def test_a_batch_of_large_jobs_is_cut_by_bytes_and_has_one_at_least():
     assert queue.take() == []
 
 
+@pytest.mark.parametrize("size", [1, BATCH_BYTES // 2, BATCH_BYTES, 20 * BATCH_BYTES])
+def test_new_groups_with_large_blobs_at_every_commit_do_not_keep_the_line_from_being_served(size):
+    groups = BATCH_JOBS // TURN_JOBS
+    queue = filled(*[(TURN_JOBS + 1, 10)] * groups)
+    line = set(counts(queue.take()))
+    assert len(line) == queue.jobs == groups  # all of them stand in line, with one job each
+    for commit in range(groups):
+        for newcomer in range(3):
+            queue.add(b"new %d %d" % (commit, newcomer), 0, size)
+        batch = queue.take()
+        assert batch[0][0].startswith(b"new")
+        line -= set(counts(batch))
+        assert len(line) <= groups - 1 - commit
+    assert not line
+
+
+def test_the_line_does_not_keep_new_groups_from_being_served_either():
+    queue = filled((100, BATCH_BYTES))
+    queue.take()
+    newcomers = [b"new %d" % number for number in range(8)]
+    for newcomer in newcomers:
+        queue.add(newcomer, 0, BATCH_BYTES)
+    assert [queue.take()[0][0] for _ in newcomers] == newcomers
+
+
 def test_the_order_within_a_group_stays_and_what_waits_is_counted():
     queue = filled((100, 7))
     jobs = []
@@ -73,6 +103,21 @@ def test_the_order_within_a_group_stays_and_what_waits_is_counted():
         jobs += [job for _, job in queue.take()]
     assert jobs == list(range(100))
     assert queue.bytes == 0
+
+
+# deliveries
+
+
+@pytest.mark.parametrize("page", [1, 1000])
+def test_deliveries_that_wait_for_a_commit_are_bounded_by_their_rows_and_left_out_above(page):
+    deliveries = Deliveries()
+    for _ in range(KEPT_ROWS + 2):
+        deliveries.note(Delivered(b"g" * 32, b"d" * 32, (b"i" * 16,) * page))
+    deliveries.note(Delivered(b"g" * 32, b"d" * 32, ()))
+    assert KEPT_ROWS <= sum(len(job.blob_ids) for _, job in deliveries.take()) < KEPT_ROWS + page
+    assert deliveries.take() == []
+    deliveries.note(Delivered(b"g" * 32, b"d" * 32, (b"i" * 16,)))
+    assert len(deliveries.take()) == 1
 
 
 # rates
@@ -411,3 +456,39 @@ def test_a_histogram_counts_up_to_each_bound():
 @pytest.mark.req("W8-10")
 def test_an_actors_kind_names_no_instance(path, kind):
     assert kind_of(path) == kind
+
+
+async def test_a_group_that_shuts_down_on_a_full_disk_has_everything_settled_all_the_same(autojump_clock):
+    pushed = stored(1).push
+
+    async def full(ctx):
+        async for env in ctx:
+            match env.msg:
+                case Open(group_id=group_id):
+                    opened_groups.append(group_id)
+                    if len(opened_groups) == 2:
+                        env.fail(StorageFull("the disk is full"))
+                    else:
+                        env.reply(GroupRecord(Group(group_id, b"i" * 16), stored=True))
+                case StoreAll(lane=lane):
+                    lane.put((Refused(pushed, refusal),))
+
+    async def router(ctx):
+        answers = Lane(ctx.self_ref)
+        ctx.ref("/cursor_allocator").tell(Propose((pushed,), answers, last=True))
+        async for _ in ctx:
+            settled.extend(answers.drain())
+            if Drained() in settled:
+                done.set()
+
+    opened_groups, settled, done = [], [], trio.Event()
+    refusal = Refusal(WireCode.RELAY_OVERLOADED, "the disk is full")
+    actors = [
+        ChildSpec("buffer", full),
+        ChildSpec("cursor_allocator", cursor_allocator(b"g" * 32)),
+        ChildSpec("router", router),
+    ]
+    async with open_system(Supervisor(actors)):
+        with trio.move_on_after(10):
+            await done.wait()
+        assert settled == [(Refused(pushed, refusal),), Drained()]

@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from ferryman.actors.real_ports import make_real_ports
-from ferryman.actors.relay.deleting import Deleting
+from ferryman.actors.relay.deleting import SLICE_BYTES, SLICE_ROWS, Deleting
 from ferryman.actors.relay.records import Push, Refused, Repeated, Stored
 from ferryman.actors.relay.schema import SCHEMA, open_database
 from ferryman.actors.relay.sweeping import BEGINNING, Sweeping
@@ -178,6 +178,33 @@ def test_a_proof_removes_who_had_none_and_their_blobs(shelf):
     group = shelf.tables.group(GROUP)
     assert (group.closed, list(group.devices), group.max_cursor) == (True, [ANNA], 2)
     assert shelf.cursors() == [1]
+
+
+@pytest.mark.parametrize(("size", "a_slice"), [(1, SLICE_ROWS), (SLICE_BYTES // 2, 2), (2 * SLICE_BYTES, 1)])
+def test_what_strangers_pushed_goes_in_slices_and_the_prover_keeps_what_is_its_own(shelf, size, a_slice):
+    strange = 2 * a_slice + 1
+    shelf.push(0, sender=ANNA)
+    for number in range(1, strange + 1):
+        shelf.push(number, bytes(size), sender=BERT)
+    shelf.push(strange + 1, sender=ANNA)
+    gone, place, places = [], 0, []
+    while place is not None:
+        places.append(place)
+        freed, place = shelf.tables.purge(GROUP, ANNA, place)
+        gone.append(freed)
+    assert max(blobs for blobs, _ in gone) <= a_slice
+    assert [sum(column) for column in zip(*gone, strict=True)] == [strange, strange * (256 + size)]
+    assert shelf.cursors() == [1, strange + 2]
+    shelf.tables.register(GROUP, Device(ANNA, "anna", NOW, NOW, 0, proven=True))
+    shelf.push(strange + 2, b"1234", sender=BERT)
+    assert shelf.tables.close(GROUP, places[-1]) == (1, 256 + 4)
+    assert shelf.cursors() == [1, strange + 2]
+
+
+def test_a_slice_of_a_purge_looks_at_so_many_rows_however_few_are_strange(shelf):
+    for number in range(3 * SLICE_ROWS):
+        shelf.push(number, sender=ANNA)
+    assert shelf.tables.purge(GROUP, ANNA, 0) == ((0, 0), SLICE_ROWS)
 
 
 def test_what_is_deleted_is_overwritten(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 import trio
 import trio.testing
 
+from ferryman.actors.core.errors import NoSuchActor
+from ferryman.actors.relay.lane import WAKE
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.messages import Error, Push, PushAck
 from tests.fakes.memory_disk import MemoryDisk
@@ -17,6 +19,7 @@ from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 from tests.fakes.wire_client import blob_id
 
 GROUP = b"a group that is one of bare IDs."
+OTHER = b"another group, not created yet.."
 
 
 async def test_a_database_has_one_relay_at_a_time(autojump_clock):
@@ -98,6 +101,34 @@ async def test_who_says_hello_to_a_relay_that_ends_is_told_so(autojump_clock):
         await anna.say_hello(GROUP)
         assert (await anna.receive(Error)).code == 3001
         assert await anna.closed() == 1001
+
+
+async def test_a_group_that_begins_after_all_others_were_told_lets_nobody_in(autojump_clock):
+    async with memory_relay() as world, world.client("anna") as anna:
+        await anna.say_hello(GROUP)
+        while world.group_path(GROUP) not in world.relay.system.nodes:
+            await trio.lowlevel.checkpoint()
+        world.relay.metrics.draining = True
+        assert (await anna.wait_for(Error)).code == 3001
+        assert await anna.closed() == 1001
+
+
+async def test_a_group_that_ends_while_others_are_told_does_not_keep_the_relay_from_ending_in_order(autojump_clock):
+    async with memory_relay() as world, world.client("anna") as anna, world.client("bert") as bert:
+        await anna.hello(GROUP)
+        await bert.hello(OTHER)
+        system = world.relay.system
+        busy = f"{world.group_path(GROUP)}/group_router"
+        while system.ref(busy).tell(WAKE):
+            pass
+        world.crash(busy)  # until it is back there is no room in its mailbox
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(system.stop_child, world.group_path(OTHER))
+            try:
+                await world.relay.drain()
+            except NoSuchActor as error:
+                raise AssertionError("draining looks for who is gone") from error
+        assert await anna.closed() == await bert.closed() == 1001
 
 
 @pytest.mark.req("W5-86")

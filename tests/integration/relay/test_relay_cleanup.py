@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from ferryman.actors.real_ports import make_real_ports
-from ferryman.protocol.relay.messages import Push, PushAck
+from ferryman.protocol.relay.messages import Presence, Push, PushAck
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.ports import FakeClock, make_fake_ports
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay, relay_config, running_relay
@@ -247,3 +247,27 @@ async def size_after(path, reached):
             break
         await trio.sleep(0.1)
     return path.stat().st_size
+
+
+@pytest.mark.parametrize("ttl", [HOUR // 4, HOUR, 2 * HOUR])
+async def test_a_device_that_is_connected_and_only_sends_signs_of_life_keeps_what_it_has_not(autojump_clock, ttl):
+    tables = {"storage": {"default_ttl": ttl}, "cleanup": {"interval": 60}}
+    async with (
+        memory_relay(**tables) as world,
+        world.client("anna") as anna,
+        world.client("bert") as bert,
+        world.client("carl") as carl,
+    ):
+        devices = anna, bert, carl
+        for device in devices:
+            await device.hello(GROUP)
+        waited = 0
+        while waited < 1.5 * ttl:  # it would be long unseen by now
+            if waited <= 0.9 * ttl < waited + 30:
+                await anna.push(1)
+                await carl.ack(1)
+            await trio.sleep(30)
+            waited += 30
+            for device in devices:
+                await device.send(Presence("online"))
+        assert [blob.cursor for blob in (await bert.pull(0)).blobs] == [1]

@@ -1,10 +1,17 @@
 """A group that its members closed with a proof, its roll, its deletions: what strangers can do there, and what not."""
 
+import contextlib
+
 import pytest
 import trio
 
+from ferryman.actors.core.events import Crashed
+from ferryman.actors.relay.deleting import SLICE_ROWS
 from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Delete, Error, Notify, Peers, Presence, Push, PushAck
+from tests.fakes.memory_disk import MemoryDisk
+from tests.fakes.ports import make_fake_ports
+from tests.fakes.relay_load import LOST
 from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id
 
@@ -50,6 +57,45 @@ async def test_the_first_proof_puts_out_who_came_without_one_and_their_blobs(
         assert (await anna.pull(0)).blobs == ()
         assert (await anna.push(2, b"ours")).cursor == (2 if pushed_before else 1)
         assert [entry.payload for entry in (await anna.pull(0)).blobs] == [b"ours"]
+
+
+async def test_what_strangers_pushed_goes_in_slices_a_commit_each_so_that_no_other_group_waits(
+    autojump_clock, world, keys
+):
+    async with world.client("mallory") as mallory, world.client("anna") as anna:
+        await mallory.hello(keys.group_id)
+        for number in range(3 * SLICE_ROWS):
+            await mallory.send(Push(blob_id(number), b"planted", 0))
+        for _ in range(3 * SLICE_ROWS):
+            await mallory.wait_for(PushAck)
+        before = commits(world)
+        await anna.prove(keys)
+        assert commits(world) - before > 3
+        assert (await anna.pull(0)).blobs == ()
+        assert world.relay.metrics.blobs_buffered == 0
+
+
+def commits(world):
+    return sum(world.relay.metrics.commit_seconds._counts)
+
+
+async def test_a_disk_that_is_full_when_a_group_is_purged_refuses_the_prover_and_nobody_crashes(autojump_clock, keys):
+    disk = MemoryDisk()
+    async with (
+        memory_relay(make_fake_ports(1, disk=disk)) as world,
+        world.client("mallory") as mallory,
+        world.client("anna") as anna,
+    ):
+        await mallory.hello(keys.group_id)
+        await mallory.push(1)
+        disk.capacity = disk.used
+        with contextlib.suppress(AssertionError, *LOST):
+            await anna.prove(keys)
+        disk.capacity = None
+        assert [event for event in world.events if isinstance(event, Crashed)] == []
+        async with world.client("anna") as again:
+            await again.prove(keys)
+            assert (await again.pull(0)).blobs == ()
 
 
 async def test_what_a_stranger_has_on_its_way_when_the_proof_comes_is_not_stored(autojump_clock, world, keys):
@@ -164,6 +210,33 @@ async def test_a_group_that_nobody_pushed_to_is_forgotten_when_everybody_has_lef
     assert not [node for node in world.relay.system.tree().children[2].children if node.state == "running"]
     async with world.client("anna") as anna:
         assert (await anna.hello(BARE)).incarnation != first.incarnation
+
+
+def awake(world):
+    """The groups whose actors run."""
+    return [node for node in world.relay.system.tree().children[2].children if node.state != "ended"]
+
+
+async def test_a_group_whose_only_device_left_before_it_had_begun_ends_as_well(autojump_clock, world):
+    async with world.client("anna") as anna:
+        await anna.say_hello(BARE)
+        while not awake(world):
+            await trio.lowlevel.checkpoint()
+        [connection] = (node for node in world.relay.system.nodes if node.startswith("/connections/"))
+        world.crash(connection)
+    await trio.sleep(200)
+    assert awake(world) == []
+
+
+async def test_a_group_that_crashes_when_everybody_has_left_ends_as_well(autojump_clock, world):
+    async with world.client("anna") as anna:
+        await anna.hello(BARE)
+    await trio.sleep(10)
+    world.crash(f"{world.group_path(BARE)}/group_router")
+    await trio.sleep(10)
+    assert len(awake(world)) == 1
+    await trio.sleep(200)
+    assert awake(world) == []
 
 
 @pytest.mark.req("S4-55")

@@ -63,10 +63,24 @@ async def test_what_was_busy_fades(autojump_clock):
         assert 2.8 < busy.pushes_a_minute < 3.1  # an e-th of 8
 
 
+async def test_who_comes_before_the_tree_is_up_is_told_when_it_is(autojump_clock):
+    network, path = MemoryNetwork(), Path("/desk")
+    listener = await network.listen_local(path)
+    up = trio.Event()
+    desk = status_desk([listener], lambda: b"up" if up.is_set() else b"too early", up)
+    system = open_system(Supervisor([ChildSpec("desk", desk)], because="alone"))
+    async with system, await network.open_local(path) as stream:
+        await trio.sleep(1)
+        up.set()
+        assert await stream.receive_some(1000) == b"up"
+
+
 async def test_who_does_not_read_holds_nobody_up_for_long(autojump_clock):
     network, path = MemoryNetwork(), Path("/desk")
     listener = await network.listen_local(path)
-    desk = status_desk([listener], lambda: bytes(10_000_000))  # more than any pipe takes
+    up = trio.Event()
+    up.set()
+    desk = status_desk([listener], lambda: bytes(10_000_000), up)  # more than any pipe takes
     async with open_system(Supervisor([ChildSpec("desk", desk)], because="alone")):
         deaf = [await network.open_local(path) for _ in range(20)]
         started = trio.current_time()

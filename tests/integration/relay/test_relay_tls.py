@@ -8,6 +8,7 @@ import trio
 from ferryman.protocol.errors import BadInput
 from tests.fakes.certificates import self_signed
 from tests.fakes.raw_wire import Reader
+from tests.fakes.relay_process import run_to_its_end, write_config
 from tests.fakes.relay_world import real_relay
 from tests.fakes.wire_client import connect_over, device
 
@@ -73,3 +74,12 @@ async def test_a_certificate_that_is_none_is_one_line(tmp_path):
     with pytest.raises(BadInput, match=r"cert\.pem: certificate and key cannot be used"):
         async with real_relay(tmp_path, server=broken):
             pass
+
+
+def test_an_encrypted_key_is_one_line_and_nobody_is_asked_for_its_password(tmp_path):
+    certificate, key = self_signed(tmp_path, password=b"a passphrase")
+    config = write_config(tmp_path, server={"tls_certificate": str(certificate), "tls_key": str(key)})
+    ended = run_to_its_end("--config", str(config))
+    assert ended.returncode == 2
+    assert len(ended.stderr.splitlines()) == 1
+    assert f"{key}: the key is encrypted" in ended.stderr
