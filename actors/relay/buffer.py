@@ -56,7 +56,7 @@ QUEUE_RETRY_MS = 1000
 HOPS = 4  # of a push from its socket to the queue: connection, router, allocator, intake
 INTAKE = 256  # messages taken in before the writer gets its turn
 READS = 8  # pages read in one turn: each may have 4 MiB, and a commit waits for all of them
-DELIVERED_KEPT = 64  # answered PULLs whose deliveries wait to be noted
+DELIVERED_ROWS = 2_048  # of answered PULLs, to be noted: some ten milliseconds of the commit that takes them along
 ACK_SECONDS = 1.0  # an acknowledgement alone waits so long for company: losing one costs a blob some more time on disk
 
 StorageFailures = (apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, apsw.CantOpenError)
@@ -191,7 +191,7 @@ class Buffer:
 
     def _note_delivered(self, delivered: Delivered) -> None:
         """Rows for the table of deliveries, with whatever commit comes next. In a flood they are left out."""
-        if delivered.blob_ids and len(self._delivered) < DELIVERED_KEPT:
+        if 0 < len(delivered.blob_ids) <= DELIVERED_ROWS - sum(len(each.blob_ids) for each in self._delivered):
             self._delivered.append(delivered)
 
     async def _wait_for_acks(self) -> None:

@@ -158,6 +158,32 @@ async def test_what_was_pulled_is_noted_as_delivered_and_not_as_acknowledged(aut
         assert rows(disk, "SELECT max(acked_cursor) FROM group_devices") == [(0,)]
 
 
+async def test_deliveries_that_wait_to_be_noted_are_bounded_by_their_rows_and_not_by_their_pages(
+    autojump_clock, monkeypatch
+):
+    monkeypatch.setattr("ferryman.actors.relay.buffer.DELIVERED_ROWS", 3)
+    disk = MemoryDisk()
+
+    def noted():
+        return dict(rows(disk, "SELECT device_id, count(*) FROM deliveries GROUP BY device_id"))
+
+    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+        await anna.hello(GROUP)
+        async with world.client("bert") as bert, world.client("carl") as carl:
+            await bert.hello(GROUP)
+            await carl.hello(GROUP)
+            await anna.push(1)
+            await anna.push(2)
+            await bert.pull(0, limit=2)
+            await carl.pull(0, limit=2)  # two more are too many
+            await carl.pull(0, limit=1)
+            await anna.push(3)
+            assert noted() == {bert.device.device_id: 2, carl.device.device_id: 1}
+            await carl.pull(0, limit=2)  # and with the next commit there is room again
+            await anna.push(4)
+            assert noted() == {bert.device.device_id: 2, carl.device.device_id: 2}
+
+
 @pytest.mark.req("S4-104", "S4-105", "S4-106")
 async def test_the_database_is_in_wal_mode_and_syncs_each_commit(autojump_clock):
     from ferryman.actors.relay.schema import open_database
