@@ -165,8 +165,8 @@ class ReaderDesk:
                 self._opened_bytes -= len(opened.content)
             elif blob.link is not None and blob.cursor > self._judged:
                 insort(self._ahead, (blob.cursor, blob.link), key=itemgetter(0))
-                if len(self._ahead) > MAX_ABOVE:  # the inbox forgets the lowest too: it is given again
-                    del self._ahead[0]
+                if len(self._ahead) > MAX_ABOVE:  # before its turn, so no gap before it will be told
+                    self._chains, _ = place(self._chains, self._ahead.pop(0)[1])
 
     def _see_ahead(self, before: int) -> list[SyncEvent]:
         """Judge the places of what was taken below this cursor and never opened here."""

@@ -121,6 +121,15 @@ def test_a_blob_that_never_came_before_one_taken_ahead_is_a_gap():
     assert opened(desk_, entries[4])[1] == [HistoryGap(THEIRS.device_id, 2, 3)]
 
 
+def test_more_taken_ahead_than_is_kept_is_no_gap_either(monkeypatch):
+    monkeypatch.setattr("ferryman.actors.reader_desk.MAX_ABOVE", 2)
+    entries, all_taken = far_ahead(6)
+    desk_ = desk()
+    opened(desk_, entries[0])
+    desk_.taken(all_taken[1:5])
+    assert opened(desk_, entries[5])[:2] == ([b"content"], [])
+
+
 def test_what_was_taken_ahead_of_a_history_that_is_gone_has_no_turn():
     entries, all_taken = far_ahead(2)
     desk_ = desk()
