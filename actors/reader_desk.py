@@ -2,34 +2,40 @@
 
     NextBlobs(reader 1) ... waits, gets blobs, takes them, asks again ...
     NextBlobs(reader 2) --> reader 1, if it waits, gets Superseded; reader 2 begins with the first blob not taken
+    NextBlobs(reader 1) --> never again: `Deliveries` lets the newest ask only
 
-A blob is opened and judged once (its place in its sender's chain), in cursor order, whether anybody waits or not.
+A blob is opened and judged once (its place in its sender's chain), in cursor order, whether anybody waits or not. One
+that the host took before its turn, from an earlier incarnation of the client or from a pull, is judged in its turn too:
+
+    cursor   1  2  3  4  5  6
+             o  o  o  .  a  .      o: opened   a: taken ahead; its place is seen when 6 is opened
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Protocol
 
 import trio
 
 from ferryman.actors.core.messages import Envelope
-from ferryman.actors.sync_messages import Handed, Page, PullBlobs
+from ferryman.actors.sync_messages import Handed, Page, PullBlobs, Taken
 from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.relay.messages import BlobEntry, PullResponse
-from ferryman.protocol.sync.events import SyncEvent
-from ferryman.protocol.sync.opening import Chains, Given, PassedOver, Tally, open_entry
+from ferryman.protocol.sync.errors import Superseded
+from ferryman.protocol.sync.events import HistoryGapClosed, SyncEvent
+from ferryman.protocol.sync.inbox import MAX_ABOVE
+from ferryman.protocol.sync.opening import Chains, Given, PassedOver, Tally, open_entry, place
 from ferryman.protocol.sync.strands import Link, Strand, seen
 
 OPEN_SLICE_BYTES = 262_144  # opened between two checkpoints of a large answer: about a millisecond
-
-
-class Superseded(AppError):
-    """A newer reader of the same device asks for blobs: this one is over."""
-
-    code = "SUPERSEDED"
+OPENED_BYTES = 16 * 1_048_576
+"""Of contents that wait for the host, and of one page of its own. What crosses the line is still opened, so that a blob
+of any size comes through; the next one waits. As much again is held sealed (`HELD_BYTES`)."""
 
 
 class Opener(Protocol):
@@ -49,8 +55,10 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Of blobs that were opened: the cursors of those with nothing for the host, their links, and what is told."""
+    """Blobs that were opened: up to which cursor, the cursors of those with nothing for the host, their links, and what
+    is told."""
 
+    through: int
     passed: tuple[int, ...]
     links: list[Link]
     told: list[SyncEvent]
@@ -60,6 +68,7 @@ class ReaderDesk:
     """One client's. Nothing here is kept over a restart but what `remember` is given.
 
     _chains: with every opened blob seen. _taken_chains: as the inbox has them, with those only that the host took.
+    _judged: up to which cursor blobs were opened. _ahead: places of those taken beyond it, ascending by cursor.
     """
 
     def __init__(self, opener: Opener, max_blob_size: int) -> None:
@@ -69,6 +78,9 @@ class ReaderDesk:
         self._taken_chains: Chains = {}
         self._tally = Tally()
         self._opened: dict[int, Handed] = {}
+        self._opened_bytes = 0
+        self._ahead: list[tuple[int, Link]] = []
+        self._judged = 0
         self._reader: int | None = None
         self._envelope: Envelope[Any] | None = None
         self._tickets: dict[int, Ticket] = {}
@@ -81,6 +93,8 @@ class ReaderDesk:
         """The relay gives everything again: what was opened and not taken is new once more, not a replay."""
         self._chains = self._taken_chains
         self._opened.clear()
+        self._opened_bytes = self._judged = 0
+        self._ahead.clear()
 
     # --- blobs one by one
 
@@ -92,7 +106,7 @@ class ReaderDesk:
         """Let this one wait for the next blob. True: it is a new reader."""
         before, self._envelope = self._envelope, envelope
         if before is not None:
-            before.fail(Superseded("a newer reader asks for this device's blobs"))
+            before.fail(Superseded())
         new = reader != self._reader
         self._reader = reader
         return new
@@ -103,40 +117,77 @@ class ReaderDesk:
         if envelope is not None:
             envelope.reply(tuple([self._opened[entry.cursor] for entry in entries]))
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another one may be opened. With nothing opened there is always room."""
+        return self._opened_bytes < OPENED_BYTES
+
     def open_slice(self, entries: tuple[BlobEntry, ...], run: int, now: float) -> Slice:
-        """Open all of them; those for the host wait until they are handed."""
+        """Open the first of them, one at least; those for the host wait until they are handed."""
         passed: list[int] = []
         links: list[Link] = []
         heard: list[SyncEvent] = []
+        through = size = 0
         for entry in entries:
             outcome, told = self.open(entry, run, now)
             heard += told
+            through = entry.cursor
+            size += len(entry.payload)
             if isinstance(outcome, PassedOver):
                 passed.append(entry.cursor)
                 if outcome.link is not None:
                     links.append(outcome.link)
-        return Slice(tuple(passed), links, heard)
+            else:
+                size += len(outcome.content)
+            if size >= OPEN_SLICE_BYTES or not self.has_room:
+                break
+        return Slice(through, tuple(passed), links, heard)
 
     def open(self, entry: BlobEntry, run: int, now: float) -> tuple[Given | PassedOver, tuple[SyncEvent, ...]]:
         """What is in this blob for the host, and what it hears."""
+        heard = self._see_ahead(entry.cursor) if self._ahead else ()
+        self._judged = entry.cursor
         outcome, self._chains, told = open_entry(
             entry, keys=self._opener.keys, chains=self._chains, max_blob_size=self._max_blob_size
         )
         if isinstance(outcome, Given):
             self._opened[entry.cursor] = show(entry, outcome, run)
+            self._opened_bytes += len(outcome.content)
         elif outcome.unreadable:
             self._tally, told = self._tally.count(entry.sender_id, now)
-        return outcome, told
+        return outcome, (*heard, *told) if heard else told
 
-    def taken(self, cursors: tuple[int, ...]) -> None:
-        for cursor in cursors:
-            self._opened.pop(cursor, None)
+    def taken(self, blobs: Iterable[Taken]) -> None:
+        """The host has stored these, of the run that is open."""
+        for blob in blobs:
+            opened = self._opened.pop(blob.cursor, None)
+            if opened is not None:
+                self._opened_bytes -= len(opened.content)
+            elif blob.link is not None and blob.cursor > self._judged:
+                insort(self._ahead, (blob.cursor, blob.link), key=itemgetter(0))
+                if len(self._ahead) > MAX_ABOVE:  # before its turn, so no gap before it will be told
+                    self._chains, _ = place(self._chains, self._ahead.pop(0)[1])
 
-    def see(self, places: Sequence[Strand], *, late: bool = False) -> None:
+    def _see_ahead(self, before: int) -> list[SyncEvent]:
+        """Judge the places of what was taken below this cursor and never opened here."""
+        told: list[SyncEvent] = []
+        ahead = self._ahead
+        while ahead and ahead[0][0] < before:
+            self._chains, more = place(self._chains, ahead.pop(0)[1])
+            told += more
+        return told
+
+    def see(self, places: Sequence[Strand]) -> None:
         """Blobs in these places of their chains are being recorded, whatever cursors they have or had."""
         self._taken_chains = seen(self._taken_chains, places)
-        if late:  # opened before a restart, taken after it: they are not given again
-            self._chains = seen(self._chains, places)
+
+    def see_late(self, links: Iterable[Link]) -> list[SyncEvent]:
+        """Of another run, taken now: they are not given again, and a gap that was told because of them is closed."""
+        told: list[SyncEvent] = []
+        for link in links:
+            self._chains, more = place(self._chains, link)
+            told += [event for event in more if isinstance(event, HistoryGapClosed)]
+        return told
 
     def due(self, now: float) -> tuple[SyncEvent, ...]:
         """Counts of unreadable blobs whose minute is over."""
@@ -159,28 +210,24 @@ class ReaderDesk:
         """Open a whole page. It is not judged: the host asked what the relay holds, also what it has taken before."""
         ticket = self._tickets.pop(number)
         blobs: list[Handed] = []
-        opened_bytes = 0
+        held = size = 0
+        cut = False
         for entry in response.blobs:
+            if held >= OPENED_BYTES:
+                cut = True
+                break
             if entry.sender_id == self._opener.device.device_id and not ticket.asked.own:
                 continue
             outcome, _, _ = open_entry(entry, keys=self._opener.keys, chains={}, max_blob_size=self._max_blob_size)
             if isinstance(outcome, Given):
                 blobs.append(show(entry, outcome, run))
-            opened_bytes += len(entry.payload)
-            if opened_bytes > OPEN_SLICE_BYTES:
-                opened_bytes = 0
+                held += len(outcome.content)
+                size += len(outcome.content)
+            size += len(entry.payload)
+            if size > OPEN_SLICE_BYTES:
+                size = 0
                 await trio.lowlevel.checkpoint()
-        ticket.envelope.reply(Page(tuple(blobs), response.has_more, response.max_cursor))
-
-
-def slice_of(entries: tuple[BlobEntry, ...]) -> tuple[BlobEntry, ...]:
-    """As many of them as may be opened between two checkpoints: at least one."""
-    size = 0
-    for number, entry in enumerate(entries, 1):
-        size += len(entry.payload)
-        if size >= OPEN_SLICE_BYTES:
-            return entries[:number]
-    return entries
+        ticket.envelope.reply(Page(tuple(blobs), response.has_more or cut, response.max_cursor))
 
 
 def show(entry: BlobEntry, given: Given, run: int) -> Handed:

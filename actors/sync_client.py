@@ -21,19 +21,19 @@ from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.messages import Envelope
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.outbox_reader import OutboxReader
-from ferryman.actors.reader_desk import ReaderDesk, slice_of
+from ferryman.actors.reader_desk import ReaderDesk
 from ferryman.actors.recorder import Recorder, look
 from ferryman.actors.relay_line import RelayLine
 from ferryman.actors.shelf_watch import ShelfWatch
 from ferryman.actors.sync_messages import (
     BlobsWait,
     ClientMessage,
-    Handed,
     Leave,
     NextBlobs,
     PullBlobs,
     Reconnect,
     TakeBlobs,
+    Taken,
     UseRelay,
 )
 from ferryman.actors.timers import Timers
@@ -119,9 +119,9 @@ class SyncClient:
                 if self._desk.seat(envelope, reader):
                     self.feed(happenings.HostBegan())
                 self._serve()
-            case TakeBlobs(command_id, tray):
+            case TakeBlobs(tray):
                 tray.closed = True
-                self._take(envelope, command_id, tray.blobs)
+                self._take(envelope, tray.blobs)
             case PullBlobs(after_cursor, limit):
                 self.feed(happenings.HostPulled(self._desk.ticket(envelope, message), after_cursor, limit))
             case BlobsWait():
@@ -237,7 +237,7 @@ class SyncClient:
     async def _open_blobs(self) -> None:
         """Open what came, a slice at a time, so that a large page holds up nobody."""
         while True:
-            entries = slice_of(self._session.intake.to_open(OPEN_BLOBS))
+            entries = self._session.intake.to_open(OPEN_BLOBS) if self._desk.has_room else ()
             if not entries:
                 await self._sealed.wait()
                 self._sealed = trio.Event()
@@ -246,23 +246,22 @@ class SyncClient:
             opened = self._desk.open_slice(entries, run, trio.current_time())
             for event in opened.told:
                 self._world.hub.publish(event)
-            self.feed(happenings.BlobsOpened(entries[-1].cursor, opened.passed))
+            self.feed(happenings.BlobsOpened(opened.through, opened.passed))
             if opened.links:  # their places are seen after a restart too
-                self._record_taken(self._new_id(), opened.passed, opened.links, run, lambda: None, data=False)
+                self._record_taken(opened.passed, opened.links, run, lambda: None, data=False)
             await trio.lowlevel.checkpoint()
 
-    def _take(self, envelope: Envelope[ClientMessage], command_id: bytes, blobs: list[Handed]) -> None:
+    def _take(self, envelope: Envelope[ClientMessage], blobs: list[Taken]) -> None:
         run = blobs[0].run
         cursors = tuple([blob.cursor for blob in blobs])
         if run == self._session.run:
-            self._desk.taken(cursors)
+            self._desk.taken(blobs)
             self.feed(happenings.HostTook(cursors))
         links = [blob.link for blob in blobs if blob.link is not None]
-        self._record_taken(command_id, cursors, links, run, envelope.reply)
+        self._record_taken(cursors, links, run, envelope.reply)
 
     def _record_taken(
         self,
-        command_id: bytes,
         cursors: tuple[int, ...],
         links: list[Link],
         run: int,
@@ -273,7 +272,9 @@ class SyncClient:
         """Of cursors that the relay has given up since, only the places in their senders' chains."""
         late = run != self._session.run
         places = strands(links)
-        self._desk.see(places, late=late)
+        self._desk.see(places)
+        for event in self._desk.see_late(links) if late else ():
+            self._world.hub.publish(event)
         through = 0 if late else self._session.intake.frontier
         now = self._world.ports.clock.now()
         command = Take(self._world.group_id, run, cursors, places, through, len(cursors) if data else 0, now)
@@ -282,7 +283,7 @@ class SyncClient:
             self._recorded(answer, run)
             then()
 
-        self._taken.record(command_id, command, done)
+        self._taken.record(self._new_id(), command, done)
 
     def _recorded(self, answer: int | Refused, run: int) -> None:
         """What was recorded of cursors that the relay has given up since is no news."""

@@ -21,13 +21,21 @@ from ferryman.protocol.sync.strands import Link
 
 
 class Handed(NamedTuple):
-    """One opened blob. run, link: what `TakeBlobs` needs to know of it."""
+    """One opened blob."""
 
     blob_id: bytes
     cursor: int
     sender: bytes
     content: bytes
     timestamp: int
+    run: int
+    link: Link | None
+
+
+class Taken(NamedTuple):
+    """A blob that the host has stored, without its content: what is on its way to the disk holds no memory."""
+
+    cursor: int
     run: int
     link: Link | None
 
@@ -50,13 +58,12 @@ class NextBlobs(Ask[tuple[Handed, ...]]):
 class Tray:
     """Blobs of one run that the host has taken. More may be put on it until the client reads it, which closes it."""
 
-    blobs: list[Handed]
+    blobs: list[Taken]
     closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TakeBlobs(Ask[None]):
-    command_id: bytes
     tray: Tray
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 import trio
 
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
-from ferryman.actors.core.ref import Pending as Taking
-from ferryman.actors.sync_messages import Handed, Tray
+from ferryman.actors.core.ref import Pending
+from ferryman.actors.recorder import AGAIN_SECONDS
+from ferryman.actors.sync_messages import Handed, Taken, Tray
+from ferryman.supervisors.deliveries import Deliveries
 
 TAKES_UNDER_WAY = 256  # as many as may come again after a crash, and as one record takes
 
-TakeThem = Callable[[list[Handed]], Awaitable[None]]
+TakeThem = Callable[[list[Taken]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Blob:
 
     async def taken(self) -> None:
         """Say that it is stored. On return that is recorded; the relay hears of it once there is no hole before it."""
-        await self.take([self.handed])
+        await self.take([place(self.handed)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,12 @@ class BlobStream:
     """`async for`: each blob of the others at least once, in cursor order. Asking for the next takes the one before.
 
     What is taken is recorded and acknowledged while the host works on: after a crash up to `TAKES_UNDER_WAY` blobs may
-    be given again. `await blob.taken()` returns when that one is on record. A new stream begins with the first blob not
-    taken, and ends an older one that still waits.
+    be given again. `await blob.taken()` returns when that one is on record.
+
+    To stop waiting loses nothing: the question stays put, and the next call gets its answer. One task reads a stream at
+    a time, or trio.BusyResourceError. The newest stream that was asked is the one that reads: it begins with the first
+    blob not taken, and an older one raises Superseded, where it waits or when it is asked next. Raises Closed when the
+    runtime has ended.
 
         asked for --> ready --> the host's --> on a tray --> read by the client --> on the disk
 
@@ -83,42 +89,57 @@ class BlobStream:
     slow host has each blob recorded by itself, and a fast one shares its commits.
     """
 
-    def __init__(
-        self,
-        next_blobs: Callable[[int], Awaitable[tuple[Handed, ...]]],
-        begin_take: Callable[[Tray], Awaitable[Taking[None] | None]],
-        take: TakeThem,
-        reader: int,
-    ) -> None:
-        self._next_blobs = next_blobs
-        self._begin_take = begin_take
-        self._take = take
+    def __init__(self, deliveries: Deliveries, reader: int) -> None:
+        self._deliveries = deliveries
         self._reader = reader
+        self._reading = False
+        self._asked: Pending[tuple[Handed, ...]] | None = None
         self._ready: deque[Handed] = deque()
         self._before: Handed | None = None
-        self._trays: deque[tuple[Tray, Taking[None]]] = deque()
+        self._trays: deque[tuple[Tray, Pending[None]]] = deque()
         self._under_way = 0
 
     def __aiter__(self) -> BlobStream:
         return self
 
     async def __anext__(self) -> Blob:
-        if self._before is not None:
-            await self._put(self._before)
-            self._before = None
-        if self._ready:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            self._ready.extend(await self._next_blobs(self._reader))
-        handed = self._before = self._ready.popleft()
-        return show(handed, self._take)
+        if self._reading:
+            raise trio.BusyResourceError("another task waits for this stream's next blob")
+        self._reading = True
+        try:
+            if self._before is not None:
+                await self._put(place(self._before))
+                self._before = None
+            self._deliveries.admit(self._reader)
+            if self._ready:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            else:
+                self._ready.extend(await self._more())
+            handed = self._before = self._ready.popleft()
+        finally:
+            self._reading = False
+        return show(handed, self._deliveries.take)
 
-    async def _put(self, handed: Handed) -> None:
+    async def _more(self) -> tuple[Handed, ...]:
+        """What the client answers, asked again when it crashed. A question whose wait was cancelled is still put."""
+        while True:
+            if self._asked is None:
+                self._asked = await self._deliveries.begin_next(self._reader)
+            try:
+                blobs = await self._asked.wait()
+            except (ActorCrashed, ActorStopped):
+                self._asked = None
+                await trio.sleep(AGAIN_SECONDS)
+            else:
+                self._asked = None
+                return blobs
+
+    async def _put(self, taken: Taken) -> None:
         """On the last tray, or a new one. It waits only when too much is under way."""
         if self._trays:
             tray = self._trays[-1][0]
-            if not tray.closed and tray.blobs[0].run == handed.run and self._under_way < TAKES_UNDER_WAY:
-                tray.blobs.append(handed)
+            if not tray.closed and tray.blobs[0].run == taken.run and self._under_way < TAKES_UNDER_WAY:
+                tray.blobs.append(taken)
                 self._under_way += 1
                 return
         while self._trays and (self._trays[0][1].answered or self._under_way >= TAKES_UNDER_WAY):
@@ -126,16 +147,20 @@ class BlobStream:
             try:
                 await taking.wait()
             except (ActorCrashed, ActorStopped):
-                await self._take(tray.blobs)  # once more, until it is known
+                await self._deliveries.take(tray.blobs)  # once more, until it is known
             self._trays.popleft()
             self._under_way -= len(tray.blobs)
-        tray = Tray([handed])
-        taking = await self._begin_take(tray)
+        tray = Tray([taken])
+        taking = await self._deliveries.begin_take(tray)
         if taking is None:
-            await self._take(tray.blobs)
+            await self._deliveries.take(tray.blobs)
         else:
             self._trays.append((tray, taking))
             self._under_way += 1
+
+
+def place(handed: Handed) -> Taken:
+    return Taken(handed.cursor, handed.run, handed.link)
 
 
 def show(handed: Handed, take: TakeThem) -> Blob:

@@ -22,7 +22,7 @@ from ferryman.actors.core.errors import ActorCrashed, ActorStopped, NoSuchActor
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import Subscription
 from ferryman.actors.recorder import insist, look
-from ferryman.actors.sync_messages import Handed, PullBlobs, Reconnect
+from ferryman.actors.sync_messages import PullBlobs, Reconnect, Taken
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.ledger.codec import Secret
@@ -189,8 +189,7 @@ class Sync:
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
         self._readers += 1
-        deliveries = self._deliveries
-        return BlobStream(deliveries.next_blobs, deliveries.begin_take, deliveries.take, self._readers)
+        return BlobStream(self._deliveries, self._readers)
 
     # --- how it stands
 
@@ -258,11 +257,9 @@ class Sync:
             raise NotEnabled
         return member
 
-    async def _do(self, path: str, command: Command[Any], command_id: bytes | None = None) -> Any:
+    async def _do(self, path: str, command: Command[Any]) -> Any:
         """The reply of a durable actor. Raises what its refusal means."""
-        answer = await insist(
-            self._ref(path), command_id or self._harbour.ports.ids.new_id(), command, full_disk_waits=False
-        )
+        answer = await insist(self._ref(path), self._harbour.ports.ids.new_id(), command, full_disk_waits=False)
         if isinstance(answer, Refused):
             raise REFUSALS.get(answer.code, AppError)(answer.message, code=answer.code)
         return answer
@@ -282,9 +279,9 @@ class Sync:
             return
         await self._harbour.start_client(state.member)
 
-    async def _note(self, blobs: list[Handed], command_id: bytes) -> None:
+    async def _note(self, blobs: list[Taken]) -> None:
         """Have the inbox record these as taken, without knowing what lies before them."""
         member = await self._member()
         cursors = tuple(blob.cursor for blob in blobs)
         links = (blob.link for blob in blobs if blob.link is not None)
-        await self._do(INBOX, Take(member.group_id, blobs[0].run, cursors, tuple(strands(links))), command_id)
+        await self._do(INBOX, Take(member.group_id, blobs[0].run, cursors, tuple(strands(links))))

@@ -8,6 +8,7 @@
 | AlreadyJoined   | ALREADY_JOINED     | this home belongs to another group                                      |
 | Offline         | OFFLINE            | the relay cannot be reached now                                         |
 | Closed          | CLOSED             | the runtime's block has ended                                           |
+| Superseded      | SUPERSEDED         | a newer `blobs()` reads; one stream does at a time                      |
 | InviteRefused   | INVITE_REFUSED     | ask for a new invite                                                    |
 | RelayRefused    | RELAY_REFUSED      | what the relay said                                                     |
 | RelayUntrusted  | RELAY_KEY_CHANGED  | ask its operator for its key; `trust_relay` accepts that one            |
@@ -52,6 +53,13 @@ class Closed(AppError):
 
     def __init__(self) -> None:
         super().__init__("the runtime has ended")
+
+
+class Superseded(AppError):
+    code = "SUPERSEDED"
+
+    def __init__(self) -> None:
+        super().__init__("a newer stream reads this device's blobs: this one is over; only one reads at a time")
 
 
 class InviteRefused(AppError):

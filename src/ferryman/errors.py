@@ -12,7 +12,6 @@ from ferryman.actors.keychain_errors import (
     KeychainMissing,
     KeychainUnavailable,
 )
-from ferryman.actors.reader_desk import Superseded
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync.errors import (
@@ -25,6 +24,7 @@ from ferryman.protocol.sync.errors import (
     Pending,
     RelayRefused,
     RelayUntrusted,
+    Superseded,
 )
 
 __all__ = [

@@ -4,17 +4,21 @@ from dataclasses import dataclass
 
 import pytest
 
-from ferryman.actors.reader_desk import ReaderDesk
+from ferryman.actors.reader_desk import OPEN_SLICE_BYTES, OPENED_BYTES, ReaderDesk
+from ferryman.actors.sync_messages import Taken
 from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
-from ferryman.protocol.relay.messages import PullResponse, Welcome
+from ferryman.protocol.crypto.sealing import seal
+from ferryman.protocol.relay.messages import BlobEntry, PullResponse, Welcome
 from ferryman.protocol.sync import client
+from ferryman.protocol.sync.chain import WINDOW
+from ferryman.protocol.sync.events import HistoryGap, HistoryGapClosed
 from ferryman.protocol.sync.happenings import Begin, Lost, Received, Recorded, Secured, Upgraded
 from ferryman.protocol.sync.inbox import START, Inbox, Restart, Take
 from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.opening import Given
 from ferryman.protocol.sync.session import Session
 from ferryman.protocol.sync.strands import strands
-from tests.fakes.sync_values import OURS, Sender, group_keys
+from tests.fakes.sync_values import OURS, THEIRS, Sender, group_keys, number
 
 GROUP = group_keys().group_id
 
@@ -25,8 +29,8 @@ class Keys:
     device: DeviceKeys
 
 
-def desk(chains=None):
-    made = ReaderDesk(Keys(group_keys(), OURS), 1 << 20)
+def desk(chains=None, max_blob_size=1 << 20):
+    made = ReaderDesk(Keys(group_keys(), OURS), max_blob_size)
     made.remember(chains or {})
     return made
 
@@ -55,8 +59,124 @@ def test_what_is_taken_late_is_not_given_again_after_a_reset():
     entry = sender.entry(1, b"1")
     _, _, (first,) = opened(desk_, entry)
     desk_.restart()
-    desk_.see(strands([first.link]), late=True)
+    desk_.see_late([first.link])
     assert opened(desk_, entry)[0] == [None]
+
+
+def test_a_gap_told_after_a_reset_is_closed_when_the_host_takes_what_it_held():
+    """The relay lost blobs that it had given: as long as the host has not taken them, they may be lost for good."""
+    sender, desk_ = Sender(), desk()
+    entries = [sender.entry(cursor) for cursor in (1, 2, 3, 4)]
+    _, _, (first, second, third) = opened(desk_, *entries[:3])
+    desk_.see(strands([first.link]))
+    desk_.restart()
+    assert opened(desk_, entries[3])[1] == [HistoryGap(THEIRS.device_id, 2, 3)]
+    assert desk_.see_late([second.link]) == []
+    assert desk_.see_late([third.link]) == [HistoryGapClosed(THEIRS.device_id, 3, 3)], "what was still missing of it"
+
+
+# --- what the host took before its turn
+
+
+def taken(entry, outcome):
+    return Taken(entry.cursor, 0, outcome.link)
+
+
+def far_ahead(count):
+    """So many blobs, and as another desk has opened them, which crashed then."""
+    sender = Sender()
+    entries = [sender.entry(cursor) for cursor in range(1, count + 1)]
+    return entries, [taken(*pair) for pair in zip(entries, opened(desk(), *entries)[2], strict=True)]
+
+
+@pytest.mark.parametrize("ahead", [[2, 3, 4], [4, 2, 3], [3, 4, 2]])
+def test_places_taken_ahead_are_no_gap_in_whatever_order_they_were_taken(ahead):
+    entries, all_taken = far_ahead(6)
+    desk_ = desk()
+    opened(desk_, entries[0])
+    desk_.taken([all_taken[number - 1] for number in ahead])
+    assert opened(desk_, entries[4], entries[5])[:2] == ([b"content"] * 2, [])
+
+
+def test_more_than_a_chain_remembers_taken_ahead_is_no_gap():
+    entries, all_taken = far_ahead(WINDOW + 300)
+    desk_ = desk()
+    desk_.taken(all_taken[:-1])
+    assert opened(desk_, entries[-1])[:2] == ([b"content"], [])
+
+
+def test_what_lies_before_a_place_taken_ahead_is_given_in_its_turn():
+    entries, all_taken = far_ahead(5)
+    desk_ = desk()
+    opened(desk_, entries[0])
+    desk_.taken([all_taken[3]])
+    assert opened(desk_, *entries[1:3], entries[4])[:2] == ([b"content"] * 3, [])
+
+
+def test_a_blob_that_never_came_before_one_taken_ahead_is_a_gap():
+    entries, all_taken = far_ahead(5)
+    desk_ = desk()
+    opened(desk_, entries[0])
+    desk_.taken([all_taken[3]])
+    assert opened(desk_, entries[4])[1] == [HistoryGap(THEIRS.device_id, 2, 3)]
+
+
+def test_more_taken_ahead_than_is_kept_is_no_gap_either(monkeypatch):
+    monkeypatch.setattr("ferryman.actors.reader_desk.MAX_ABOVE", 2)
+    entries, all_taken = far_ahead(6)
+    desk_ = desk()
+    opened(desk_, entries[0])
+    desk_.taken(all_taken[1:5])
+    assert opened(desk_, entries[5])[:2] == ([b"content"], [])
+
+
+def test_what_was_taken_ahead_of_a_history_that_is_gone_has_no_turn():
+    entries, all_taken = far_ahead(2)
+    desk_ = desk()
+    desk_.taken([all_taken[1]])
+    desk_.restart()
+    counted_anew = [BlobEntry(e.blob_id, e.cursor + 10, e.sender_id, e.payload, 0) for e in entries]
+    assert opened(desk_, *counted_anew)[:2] == ([b"content"] * 2, [])
+
+
+# --- what is held
+
+
+def compressed(sender, cursor, size):
+    content = bytes(size)
+    sealed = seal(
+        content, keys=group_keys(), device=THEIRS, blob_id=number(cursor), nonce=number(cursor, 24),
+        chain=sender.chain.next(), sign=False, compress=True, max_blob_size=OPENED_BYTES,
+    )  # fmt: skip
+    sender.chain = sender.chain.sent(sealed)
+    return BlobEntry(number(cursor), cursor, THEIRS.device_id, sealed, 0)
+
+
+def test_a_blob_larger_than_the_bound_is_opened_alone_and_makes_room_when_it_is_taken():
+    sender, desk_ = Sender(), desk(max_blob_size=OPENED_BYTES)
+    entries = tuple(compressed(sender, cursor, OPENED_BYTES + 1) for cursor in (1, 2))
+    assert sum(len(entry.payload) for entry in entries) < 100_000
+    for rest in (entries, entries[1:]):
+        assert desk_.has_room
+        assert desk_.open_slice(rest, 0, 0.0).through == rest[0].cursor
+        assert not desk_.has_room
+        desk_.taken([Taken(rest[0].cursor, 0, None)])
+
+
+def test_a_slice_ends_where_enough_is_opened_however_little_came():
+    sender, desk_ = Sender(), desk()
+    entries = tuple(compressed(sender, cursor, OPEN_SLICE_BYTES // 4) for cursor in range(1, 10))
+    assert desk_.open_slice(entries, 0, 0.0).through in (3, 4)
+
+
+def test_a_reset_forgets_what_was_held():
+    desk_ = desk(max_blob_size=OPENED_BYTES)
+    desk_.open_slice((compressed(Sender(), 1, OPENED_BYTES + 1),), 0, 0.0)
+    desk_.restart()
+    assert desk_.has_room
+
+
+# --- over restarts
 
 
 def test_a_control_blob_has_its_place_after_a_restart_of_the_client_too():
