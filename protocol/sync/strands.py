@@ -69,9 +69,9 @@ def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
 
 
 def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapping[ChainKey, ChainView]:
-    """The chains with these places seen."""
+    """The chains with these places seen; the one heard of last is the last."""
     after = dict(chains)
     for strand in places:
         key = (strand.sender, strand.first.chain_id)
-        after[key] = receive_row(after.get(key), strand.first, strand.row)
+        after[key] = receive_row(after.pop(key, None), strand.first, strand.row)
     return after

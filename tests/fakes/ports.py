@@ -75,18 +75,19 @@ class FakeEntropy:
 class InlineThreads:
     """`hold` makes all work wait for `release`: a disk that takes its time, so that nothing gets on record."""
 
-    def __init__(self) -> None:
-        self._free = trio.Event()
-        self._free.set()
+    _held: trio.Event | None = None
 
     def hold(self) -> None:
-        self._free = trio.Event()
+        self._held = trio.Event()
 
     def release(self) -> None:
-        self._free.set()
+        if self._held is not None:
+            self._held.set()
 
     async def run(self, work: Callable[[], T]) -> T:
-        await self._free.wait()
+        await trio.lowlevel.checkpoint()
+        if self._held is not None:
+            await self._held.wait()
         done = work()
         await trio.lowlevel.cancel_shielded_checkpoint()  # begun work is waited for, its result is not lost
         return done
