@@ -71,7 +71,7 @@ async def test_a_checkpoint_names_as_many_heads_as_the_relay_takes_in_a_blob(aut
         await introduced(b)
         many = Checkpoint((Head(bytes(32), bytes(8), 2**63 - 1, bytes(16)),) * MAX_HEADS)
         group_id = (await b.sync._group()).member.group_id
-        with trio.fail_after(60):
+        with trio.move_on_after(60):
             await b.sync._harbour.mark(SimpleNamespace(ref=b.system.ref), group_id, many)
         assert await sealed_so_far(b) == [2]
 
