@@ -8,7 +8,7 @@
 The content of a control blob is a MessagePack map with `kind`. A kind that this version does not know is not an error.
 
 A checkpoint is read with up to 1,024 heads, as any array of structs (liberal.py), and written with 256 at most and no
-more than fit one blob.
+more than fit one blob. What is larger than that can be is not looked at.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ CHECKPOINT: Final = "checkpoint"
 MAX_HEADS: Final = 256  # some 18 KB; a group has 64 devices, and a device another chain for each store it lost
 HEAD_BYTES: Final = 72  # one head as it is written, at most
 MAP_BYTES: Final = 24  # what stands around them
+MAX_CONTROL_BYTES: Final = 81_920  # 1,024 heads and a tenth; a mebibyte of them held up the loop for half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def encode_control(control: Member | Checkpoint) -> bytes:
 
 def decode_control(content: bytes) -> Control:
     """Raises RemoteProtocolError."""
+    if len(content) > MAX_CONTROL_BYTES:
+        raise RemoteProtocolError(f"a control blob of more than {MAX_CONTROL_BYTES:,} bytes")
     try:
         _ONE_VALUE.decode(content)
         kind = _READ_KIND.read(content)[0].kind

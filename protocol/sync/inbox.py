@@ -209,10 +209,11 @@ class Inbox:
     def evolve(self, state: InboxState, event: InboxEvent) -> InboxState:
         position = state.positions.get(event.group_id, START)
         match event:
-            case BlobTaken(_, cursor, link, through):
-                above = insert(position.above, (cursor,)) if cursor > through else position.above
-                position = replace(position, chains=seen(position.chains, strands(() if link is None else (link,))))
-                position = settle(position, through, above)
+            case BlobTaken(group_id, cursor, link, through):
+                above = (cursor,) if cursor > through else ()
+                return self.evolve(
+                    state, BlobsTaken(group_id, above, strands(() if link is None else (link,)), through)
+                )
             case BlobsTaken(_, cursors, places, through, data, at):
                 position = count(replace(position, chains=seen(position.chains, places)), data, at)
                 position = settle(position, through, insert(position.above, cursors) if cursors else position.above)

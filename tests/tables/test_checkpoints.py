@@ -132,6 +132,13 @@ def test_a_checkpoint_with_more_heads_than_any_list_may_have_is_not_readable():
     assert read(encode_control(Checkpoint((FARTHEST,) * 1_025))) is None
 
 
+@pytest.mark.parametrize(("more", "readable"), [(6, True), (16, False)])
+def test_a_checkpoint_larger_than_one_can_be_is_not_looked_at(more, readable):
+    row = [FARTHEST.device_id, FARTHEST.chain_id, FARTHEST.seq, FARTHEST.sealed_hash, *[1] * more]
+    content = msgpack.packb({"kind": "checkpoint", "heads": [row] * 1_024})
+    assert (read(content) is not None) == readable
+
+
 def read(content):
     try:
         return decode_control(content)
