@@ -27,7 +27,7 @@ from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.messages import BlobEntry
 from ferryman.protocol.sync import chain, events
 from ferryman.protocol.sync.control import Checkpoint, decode_control
-from ferryman.protocol.sync.strands import ChainKey, Link
+from ferryman.protocol.sync.strands import ChainKey, Link, hear
 
 TALLY_SECONDS = 60.0  # one event a sender and minute: a flood of bad blobs must not become a flood of events
 TALLY_SENDERS = 64  # as many as a group has devices; a relay can make up more, and those are counted together
@@ -73,7 +73,8 @@ def open_entry(
         link = Link(entry.sender_id, opened.chain, blob_hash(entry.payload))
         key = (entry.sender_id, opened.chain.chain_id)
         view, verdicts = chain.receive(chains.get(key), opened.chain, link.sealed_hash)
-        chains = {**chains, key: view}
+        chains = dict(chains)
+        hear(chains, key, view)
         fresh = isinstance(verdicts[0], chain.Delivered)
         if len(verdicts) > 1 or not fresh:
             told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))

@@ -16,6 +16,7 @@ from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.sync.chain import ChainView, receive_row
 
 HASH_BYTES = 16
+MAX_CHAINS = 16  # of one device: one for each store it lost. With more, a member could fill the others' memory
 
 ChainKey: TypeAlias = tuple[bytes, bytes]  # (sender, chain_id)
 
@@ -69,9 +70,19 @@ def strands(links: Iterable[Link]) -> tuple[Strand, ...]:
 
 
 def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapping[ChainKey, ChainView]:
-    """The chains with these places seen; the one heard of last is the last."""
+    """The chains with these places seen."""
     after = dict(chains)
     for strand in places:
         key = (strand.sender, strand.first.chain_id)
-        after[key] = receive_row(after.pop(key, None), strand.first, strand.row)
+        hear(after, key, receive_row(after.get(key), strand.first, strand.row))
     return after
+
+
+def hear(chains: dict[ChainKey, ChainView], key: ChainKey, view: ChainView) -> None:
+    """This chain looks like this now, and is the one heard of last. Of a device with too many, the one that was not
+    heard of for longest is forgotten: what stands in it may come again."""
+    if chains.pop(key, None) is None:
+        sender = [known for known in chains if known[0] == key[0]]
+        for known in sender[: max(len(sender) - MAX_CHAINS + 1, 0)]:
+            del chains[known]
+    chains[key] = view

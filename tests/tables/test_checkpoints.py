@@ -20,8 +20,8 @@ from ferryman.protocol.sync.inbox import (
     Take,
     heads,
 )
-from ferryman.protocol.sync.opening import judge, open_entry
-from ferryman.protocol.sync.strands import Link, seen, strands
+from ferryman.protocol.sync.opening import Given, judge, open_entry
+from ferryman.protocol.sync.strands import MAX_CHAINS, Link, seen, strands
 from tests.fakes.sync_values import THEIRS, Sender, group_keys, hash_of, number
 
 GROUP = group_keys().group_id
@@ -99,9 +99,28 @@ LOUD, QUIET, SHY = b"l" * 32, b"q" * 32, b"s" * 32
 
 
 def test_a_device_with_many_chains_pushes_nobody_out_of_a_checkpoint():
-    said = heard_in((QUIET, 1), *[(LOUD, chain) for chain in range(500)], (QUIET, 2), *[(LOUD, 500)] * 3)
-    assert said[:4] == [(LOUD, 500), (QUIET, 2), (LOUD, 499), (QUIET, 1)], "the one heard of last is the first"
-    assert len(said) == MAX_HEADS
+    said = heard_in((QUIET, 1), *[(LOUD, chain) for chain in range(500)], (QUIET, 2))
+    assert said[:4] == [(LOUD, 499), (QUIET, 2), (LOUD, 498), (QUIET, 1)], "the one heard of last is the first"
+
+
+def test_a_checkpoint_names_so_many_chains_and_no_more():
+    devices = [bytes([device]) * 32 for device in range(64)]
+    assert len(heard_in(*[(device, chain) for device in devices for chain in range(5)])) == MAX_HEADS
+
+
+def test_of_a_device_with_too_many_chains_the_one_not_heard_of_for_longest_is_forgotten():
+    known = heard_in((QUIET, 1), *[(LOUD, chain) for chain in range(MAX_CHAINS)], (LOUD, 0), (LOUD, 99))
+    assert [chain for device, chain in known if device == LOUD] == [99, 0, *range(MAX_CHAINS - 1, 1, -1)]
+    assert (QUIET, 1) in known
+
+
+def test_blobs_of_too_many_chains_are_given_and_their_chains_forgotten():
+    known = {}
+    for chain in range(2 * MAX_CHAINS):
+        entry = Sender(THEIRS, b"chain%3d" % chain).entry(chain + 1)
+        outcome, known, _ = open_entry(entry, keys=group_keys(), chains=known, max_blob_size=1 << 20)
+        assert isinstance(outcome, Given)
+    assert len(known) == MAX_CHAINS
 
 
 def test_a_chain_that_is_heard_of_again_is_the_last_one_heard_of():
