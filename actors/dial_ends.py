@@ -29,3 +29,11 @@ def refusal(error: BaseException) -> str:
 def words(error: BaseException) -> str:
     """Never empty: some errors of TLS and of sockets have a cause and no text."""
     return str(error) or str(error.__cause__ or "") or type(error).__name__
+
+
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first, out of however many nurseries."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return error  # pyright: ignore[reportUnknownVariableType]

@@ -66,17 +66,25 @@ class SystemEntropy:
         return os.urandom(count)
 
 
+ID_BYTES = 16
+IDS_DRAWN = 64  # at one time: each draw is a system call
+
+
 class RandomIds:
     """UUIDv4 of any entropy, so that a seeded entropy gives seeded ids."""
 
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
+        self._drawn: list[bytes] = []
 
     def new_id(self) -> bytes:
-        drawn = bytearray(self._entropy.random_bytes(16))
-        drawn[6] = drawn[6] & 0x0F | 0x40  # version 4
-        drawn[8] = drawn[8] & 0x3F | 0x80  # the variant of RFC 9562
-        return bytes(drawn)
+        if not self._drawn:
+            drawn = self._entropy.random_bytes(IDS_DRAWN * ID_BYTES)
+            self._drawn = [drawn[at : at + ID_BYTES] for at in range(0, len(drawn), ID_BYTES)]
+        made = bytearray(self._drawn.pop())
+        made[6] = made[6] & 0x0F | 0x40  # version 4
+        made[8] = made[8] & 0x3F | 0x80  # the variant of RFC 9562
+        return bytes(made)
 
 
 class TcpNetwork:

@@ -23,7 +23,7 @@ import h11
 import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
-from ferryman.actors.dial_ends import refusal, words
+from ferryman.actors.dial_ends import first, refusal, words
 from ferryman.actors.ports import Ports
 from ferryman.actors.watched_stream import WatchedStream
 from ferryman.protocol.crypto.noise import NoiseSession, initiate
@@ -70,6 +70,10 @@ def read_relay_url(url: str) -> RelayAddress:
     ):
         raise BadInput(f"{url!r} is no relay URL: it should look like wss://sync.example.com or ws://127.0.0.1:8080")
     return RelayAddress(host, port or PORTS[parts.scheme], parts.path or "/", parts.scheme == "wss")
+
+
+class TextMessage(RemoteProtocolError):
+    """The relay speaks, but not in binary messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,29 +177,30 @@ async def run_link(ports: Ports, dialing: Dialing, pilot: Pilot) -> LinkEnd:
                 while True:
                     message = await socket.get_message()
                     if isinstance(message, str):
-                        raise RemoteProtocolError("a text message")
+                        raise TextMessage("a text message")
                     pilot.frame(link.open(message))
     except* ConnectionClosed as group:
         end = _closed(group)
     except* trio.TooSlowError:
         end = LinkEnd("the relay did not answer in time")
     except* HandshakeError as group:
-        end = LinkEnd(f"the relay refused the connection: {refusal(_first(group))}", notable=True)
+        end = LinkEnd(f"the relay refused the connection: {refusal(first(group))}", notable=True)
     except* ssl.SSLCertVerificationError as group:
-        end = LinkEnd(f"the relay's certificate is not trusted: {_first(group)}", notable=True)
+        end = LinkEnd(f"the relay's certificate is not trusted: {first(group)}", notable=True)
     except* RemoteProtocolError as group:
-        end = LinkEnd(f"the relay broke the protocol: {_first(group)}", CloseCode.POLICY, notable=True)
+        end = LinkEnd(f"the relay broke the protocol: {first(group)}", CloseCode.POLICY, notable=True)
     except* (h11.ProtocolError, UnicodeDecodeError) as group:  # an upgrade that trio-websocket cannot read
-        said = type(_first(group)).__name__
+        said = type(first(group)).__name__
         end = LinkEnd(f"the relay broke the protocol: its upgrade cannot be read ({said})", notable=True)
     except* (OSError, UnicodeError, trio.BrokenResourceError, trio.ClosedResourceError) as group:
-        end = LinkEnd(f"the relay cannot be reached: {words(_first(group))}")
+        end = LinkEnd(f"the relay cannot be reached: {words(first(group))}")
     return end
 
 
 @asynccontextmanager
 async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSocketConnection]:
-    """A WebSocket after its upgrade. It is cut off at the end of the block; who wants a close frame sends it inside."""
+    """A WebSocket after its upgrade, cut off at the end of the block. Who broke the protocol is told by a close frame;
+    who wants another sends it inside."""
     address = dialing.address
     async with trio.open_nursery() as nursery:
         with trio.fail_after(CONNECT_SECONDS):
@@ -209,6 +214,10 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
                 raise
         try:
             yield socket
+        except* RemoteProtocolError as group:
+            with trio.move_on_after(FAREWELL_SECONDS):
+                await socket.aclose(CloseCode.TEXT if group.subgroup(TextMessage) else CloseCode.POLICY)
+            raise
         finally:  # no Cancelled of ours may take the place of the exception that says how it ended
             with trio.CancelScope(shield=True):
                 await trio.aclose_forcefully(stream)
@@ -253,7 +262,7 @@ async def _shake_hands(ports: Ports, dialing: Dialing, socket: WebSocketConnecti
     await socket.send_message(message1)
     message2 = await socket.get_message()
     if isinstance(message2, str):
-        raise RemoteProtocolError("a text message")
+        raise TextMessage("a text message")
     known = waiting.read_reply(message2)
     if dialing.pin is not None and known.remote_static != dialing.pin:
         shown = known.remote_static
@@ -280,16 +289,9 @@ def authority(address: RelayAddress) -> str:
 
 
 def _closed(group: BaseExceptionGroup[ConnectionClosed]) -> LinkEnd:
-    closed = _first(group)
+    closed = first(group)
     reason = closed.reason if isinstance(closed, ConnectionClosed) else None
     if reason is None or reason.code == 1006:  # 1006: no close frame came
         return LinkEnd("the connection broke")
     said = clean_text(reason.reason or reason.name, REASON_BYTES)
     return LinkEnd(f"the relay closed the connection ({reason.code} {said})", reason.code)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return error  # pyright: ignore[reportUnknownVariableType]

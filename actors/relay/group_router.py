@@ -190,8 +190,8 @@ class Router:
         device = self._group.devices.get(seat.device_id)
         if device is not None and seat.welcome:
             self._see(device)
+            self._roll.changed()
         self._watch_idleness()
-        self._roll.changed()
 
     def _watch_idleness(self) -> None:
         if not self._everybody() and not self._watching_idleness:
@@ -240,8 +240,7 @@ class Router:
                 case wire.Delete(blob_id=blob_id):
                     self._buffer.tell(Remove(self._group_id, blob_id))
                 case wire.Presence(status=status):
-                    seat.status = status
-                    self._roll.changed()
+                    self._roll.heard(seat, status)
         if pushes:
             await self._push(seat, pushes)
 
@@ -267,12 +266,13 @@ class Router:
 
     def _settle(self, outcomes: Outcomes) -> None:
         seats = self._seats.of(self._group_id)
+        now = trio.current_time()
         max_cursor = self._group.max_cursor
         for outcome in outcomes:
             if isinstance(outcome, Refused):
                 outcome.push.seat.refuse(outcome.refusal)
                 continue
-            self._notices.committed(outcome, seats)
+            self._notices.committed(outcome, seats, now)
             max_cursor = max(max_cursor, outcome.cursor)
         self._group = replace(self._group, max_cursor=max_cursor)
 

@@ -83,14 +83,19 @@ class Holdings:
             group = Group(group_id, holding.incarnation, closed=holding.closed, devices=dict(holding.devices))
         return GroupRecord(group, holding.stored)
 
-    def judge(self, holding: Holding, push: Push) -> Refusal | None:
+    @property
+    def rules(self) -> GroupLimits:
+        """The quotas as they are now."""
+        return self._rules()
+
+    def judge(self, holding: Holding, push: Push, rules: GroupLimits) -> Refusal | None:
         """Whether a new blob fits into its group and the relay."""
         return judge_push(
             blob_id=push.blob_id,
             size=len(push.payload),
             group_stored=holding.size,
             total_stored=self.size,
-            rules=self._rules(),
+            rules=rules,
         )
 
     def added(self, holding: Holding, push: Push) -> None:

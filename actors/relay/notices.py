@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import trio
-
 from ferryman.actors.relay.frames import FrameWriter
 from ferryman.actors.relay.metrics import Metrics
 from ferryman.actors.relay.records import Registered, Repeated, Stored
@@ -25,6 +23,7 @@ class Notices:
         self._frames = frames
         self._metrics = metrics
         self._queued: dict[Seat, None] = {}  # whom the next `flush` is for
+        self._pushed = self._pushed_bytes = 0  # since the last `flush`
 
     def welcome(self, seat: Seat, registered: Registered, incarnation: bytes, settings: Settings) -> None:
         """WELCOME, then a NOTIFY without payload for each pending blob, oldest first."""
@@ -44,21 +43,25 @@ class Notices:
             seat.send(self._frames.frame(notify, group_id=self._group_id, cursor=blob.cursor))
         seat.notified = registered.max_cursor
 
-    def committed(self, outcome: Stored | Repeated, seats: Mapping[bytes, Seat]) -> None:
-        """PUSH_ACK to the sender; of a new blob NOTIFY to the others."""
+    def committed(self, outcome: Stored | Repeated, seats: Mapping[bytes, Seat], now: float) -> None:
+        """PUSH_ACK to the sender; of a new blob NOTIFY to the others. `now`: Trio's seconds."""
         push = outcome.push
         ack = PushAck(push.blob_id, outcome.cursor, outcome.timestamp)
         push.seat.outgoing.put(self._frames.frame(ack, group_id=self._group_id, cursor=outcome.cursor))
         self._queued[push.seat] = None
-        seconds = trio.current_time() - push.read_at
+        seconds = now - push.read_at
         self._metrics.push_seconds.observe(seconds)
         if isinstance(outcome, Stored):
-            self._metrics.traffic.pushed(self._group_id, len(push.payload))
+            self._pushed += 1
+            self._pushed_bytes += len(push.payload)
             self._notify(outcome, seats)
             self._metrics.notify_seconds.observe(seconds)
 
     def flush(self) -> None:
         """Let go what this turn has queued: one send for each connection, however many frames it gets."""
+        if self._pushed:
+            self._metrics.traffic.pushed(self._group_id, self._pushed, self._pushed_bytes)
+            self._pushed = self._pushed_bytes = 0
         for seat in self._queued:
             seat.flush()
         self._queued.clear()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from heapq import nlargest
 
 import trio
 
 from ferryman.actors.relay.frames import FrameWriter
-from ferryman.actors.relay.seats import Seats
+from ferryman.actors.relay.seats import Seat, Seats
 from ferryman.protocol.relay.group import Device, Group
+from ferryman.protocol.relay.liberal import MAX_ENTRIES
 from ferryman.protocol.relay.messages import PeerDevice, Peers, Status
 
 PEERS_SECONDS = 5.0  # the least between two PEERS of one group
@@ -32,10 +34,16 @@ class Roll:
         self._due = False
 
     def changed(self) -> None:
-        """A device registered, connected, disconnected, was removed, or changed name or status."""
+        """A device registered, connected, disconnected, was removed, or changed its name or its status."""
         if not self._due:
             self._due = True
             self._tasks.start_soon(self._tell)
+
+    def heard(self, seat: Seat, status: Status) -> None:
+        """A PRESENCE: most are heartbeats, and say what is known."""
+        if status != seat.status:
+            seat.status = status
+            self.changed()
 
     async def _tell(self) -> None:
         await trio.sleep_until(self._told_at + PEERS_SECONDS)
@@ -53,6 +61,8 @@ class Roll:
 
 
 def peers(devices: Mapping[bytes, Device], statuses: Mapping[bytes, Status]) -> Peers:
+    """Of more devices than a reader takes those that were seen last."""
+    shown = devices.values() if len(devices) <= MAX_ENTRIES else nlargest(MAX_ENTRIES, devices.values(), key=last_seen)
     return Peers(
         tuple(
             PeerDevice(
@@ -62,9 +72,13 @@ def peers(devices: Mapping[bytes, Device], statuses: Mapping[bytes, Status]) -> 
                 device.last_seen,
                 device.acked_cursor,
             )
-            for device in devices.values()
+            for device in shown
         )
     )
+
+
+def last_seen(device: Device) -> int:
+    return device.last_seen
 
 
 def seen(device: Device, now: int) -> Device:

@@ -27,14 +27,18 @@ from ferryman.actors.relay.settings import SourceNetwork
 Address: TypeAlias = IPv4Address | IPv6Address
 
 WITH_PORT = re.compile(r"\[(?P<ipv6>[0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|(?P<ipv4>[0-9.]+):[0-9]{1,5}")
+ADDRESS = re.compile(
+    r"(?P<ipv4>[0-9.]+)|(?P<ipv6>[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)(?:%[0-9A-Za-z._~-]{1,64})?"
+)  # of a link
 BLANKS = " \t"  # of a header; Python's own idea of them has a dozen more
 SITE_PREFIX = 64  # one customer of an IPv6 provider has at least that many bits to himself
 
 
 def address_of(text: str) -> Address | None:
     """The address, an IPv4 one also where it is dressed as IPv6; None where it is none."""
+    written = ADDRESS.fullmatch(text.strip(BLANKS))
     try:
-        address = ip_address(text.strip(BLANKS).partition("%")[0])
+        address = ip_address(written["ipv4"] or written["ipv6"] if written else "")
     except ValueError:
         return None
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:

@@ -1,6 +1,7 @@
 """The buffer's statements, one method each. Blocking; the transaction round them is somebody else's.
 
-    store     push -> a cursor by S4 §7.3's upsert, or the first cursor again, or a refusal that took none
+    store     pushes -> cursors by S4 §7.3's upsert, one statement for all of them
+    recall    a push that came before -> its first cursor again, or a refusal
     read      PULL, the NOTIFYs that wait for a device, a group as it is on disk
     register  a device of a group; the proof that closes a group
 
@@ -31,9 +32,9 @@ ENTRY_OVERHEAD = 128  # an encoded BlobEntry beside its payload: keys, integers 
 PAGE_HEAD = 1024  # the envelope and the response's other fields
 
 UPSERT_CURSOR = """
-INSERT INTO group_cursors (group_id, next_cursor, incarnation, last_seen) VALUES (?, 2, ?, ?)
-ON CONFLICT(group_id) DO UPDATE SET next_cursor = next_cursor + 1
-RETURNING next_cursor - 1
+INSERT INTO group_cursors (group_id, next_cursor, incarnation, last_seen) VALUES (?1, 1 + ?4, ?2, ?3)
+ON CONFLICT(group_id) DO UPDATE SET next_cursor = next_cursor + ?4
+RETURNING next_cursor - ?4
 """
 KNOWN_BLOB = """
 SELECT cursor, sha256, timestamp FROM blobs WHERE group_id = ?1 AND blob_id = ?2 UNION ALL
@@ -65,15 +66,22 @@ class Tables:
         )
         return Refused(push, judged) if isinstance(judged, Refusal) else Repeated(push, judged, timestamp)
 
-    def store(self, group_id: bytes, incarnation: bytes, push: Push, digest: bytes, now: int) -> Stored:
-        """Give a new blob its cursor and its row. A transaction that fails takes both back."""
-        cursor = self._integer(UPSERT_CURSOR, (group_id, incarnation, now))
-        ttl = clamp_ttl(push.ttl, self._default_ttl)
-        self._connection.execute(
+    def store(self, group_id: bytes, incarnation: bytes, pushes: list[tuple[Push, bytes]], now: int) -> list[Stored]:
+        """Give new blobs of a group their cursors and rows, in order. A transaction that fails takes both back.
+
+        `pushes`: each with SHA-256(payload), and no blob id twice."""
+        first = self._integer(UPSERT_CURSOR, (group_id, incarnation, now, len(pushes)))
+        stored = [Stored(push, cursor, now) for cursor, (push, _) in enumerate(pushes, first)]
+        self._connection.executemany(
             INSERT_BLOB,
-            (push.blob_id, group_id, cursor, push.sender_id, push.payload, now, now + ttl, now, digest),
+            [self._row(group_id, one, digest) for one, (_, digest) in zip(stored, pushes, strict=True)],
         )
-        return Stored(push, cursor, now)
+        return stored
+
+    def _row(self, group_id: bytes, stored: Stored, digest: bytes) -> tuple[Value, ...]:
+        push, now = stored.push, stored.timestamp
+        ttl = clamp_ttl(push.ttl, self._default_ttl)
+        return push.blob_id, group_id, stored.cursor, push.sender_id, push.payload, now, now + ttl, now, digest
 
     def _known(self, group_id: bytes, blob_id: bytes) -> tuple[int, bytes, int] | None:
         row = self._connection.execute(KNOWN_BLOB, (group_id, blob_id)).fetchone()

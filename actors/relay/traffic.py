@@ -32,11 +32,12 @@ class Traffic:
     def __init__(self) -> None:
         self._paces: OrderedDict[bytes, Pace] = OrderedDict()
 
-    def pushed(self, group_id: bytes, size: int) -> None:
+    def pushed(self, group_id: bytes, pushes: int, size: int) -> None:
+        """So many pushes of `size` bytes together."""
         now = trio.current_time()
         pace = self._paces.pop(group_id, None)
         pace = Pace(0, 0, now) if pace is None else pace.faded(now)
-        self._paces[group_id] = Pace(pace.pushes + 1, pace.size + size, now)
+        self._paces[group_id] = Pace(pace.pushes + pushes, pace.size + size, now)
         if len(self._paces) > GROUPS_KEPT:
             self._paces.popitem(last=False)
 

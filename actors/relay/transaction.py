@@ -3,7 +3,8 @@
     begin -> apply(job)... -> COMMIT (one fsync) -> answer()       reads that answers need come back as `reads`
                            -> undo()                               no job has an effect, each is told so
 
-Statements are short and in memory; only COMMIT waits for the disk, so only COMMIT is worth a thread's 50 us.
+Statements are short and in memory; only COMMIT waits for the disk, so only COMMIT is worth a thread's 50 us. New blobs
+of one group that follow each other are a `Run`: they take their cursors together, in one statement.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ferryman.actors.relay.deleting import Deleting
 from ferryman.actors.relay.holdings import Holding, Holdings
 from ferryman.actors.relay.invite_table import InviteTable
 from ferryman.actors.relay.lane import Lane
-from ferryman.actors.relay.records import Outcome, Push, Refused, RegisterFailed
+from ferryman.actors.relay.records import Outcome, Push, Refused, RegisterFailed, Repeated
 from ferryman.actors.relay.sweeping import Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.protocol.errors import AppError
@@ -62,6 +63,16 @@ Read: TypeAlias = Callable[[], Callable[[], None]]
 """Runs off the loop and returns what hands over its result on the loop."""
 
 
+class Run(Struct):
+    """Pushes of one group that were judged to be new, and are not stored yet."""
+
+    group_id: bytes
+    holding: Holding
+    pushes: list[tuple[Push, bytes]]  # with SHA-256(payload)
+    lanes: list[Lane[Outcomes]]
+    blob_ids: set[bytes]
+
+
 class StorageFull(AppError):
     code = "STORAGE_FULL"
 
@@ -86,6 +97,8 @@ class Transaction:
         self._holdings = holdings
         self._jobs = jobs
         self._now = now
+        self._rules = holdings.rules
+        self._run: Run | None = None
         self._before: dict[bytes, Holding | None] = {}
         self._outcomes: dict[Lane[Outcomes], list[Outcome]] = {}
         self._replies: list[tuple[Envelope[Any], object]] = []
@@ -94,9 +107,11 @@ class Transaction:
     def apply_all(self) -> None:
         self._before = self._holdings.in_memory([group_id for group_id, _ in self._jobs])
         for group_id, job in self._jobs:
+            if isinstance(job, StoreOne):
+                self._take_push(group_id, job.push, job.lane)
+                continue
+            self._store_run()
             match job:
-                case StoreOne(push=push, lane=lane):
-                    self._outcomes.setdefault(lane, []).append(self._store(group_id, push))
                 case Register():
                     self._register(group_id, job)
                 case Acked(device=device):
@@ -107,23 +122,43 @@ class Transaction:
                     self._tables.deliver(group_id, device_id, blob_ids, self._now)
                 case Envelope():
                     self._replies.append((job, self._answer(job.msg)))
+        self._store_run()
 
-    def _store(self, group_id: bytes, push: Push) -> Outcome:
+    def _take_push(self, group_id: bytes, push: Push, lane: Lane[Outcomes]) -> None:
+        run = self._run
+        if run is None or run.group_id != group_id or push.blob_id in run.blob_ids:
+            self._store_run()  # a repeat is judged when the first is stored
+            run = self._run = Run(group_id, self._holdings.of(group_id), [], [], set())
         digest = sha256(push.payload).digest()
-        known = self._tables.recall(group_id, push, digest)
+        answer = self._judge(run, push, digest)
+        if answer is not None:
+            self._store_run()  # answers leave in the order of the pushes
+            self._outcomes.setdefault(lane, []).append(answer)
+            return
+        self._holdings.added(run.holding, push)
+        run.pushes.append((push, digest))
+        run.lanes.append(lane)
+        run.blob_ids.add(push.blob_id)
+
+    def _judge(self, run: Run, push: Push, digest: bytes) -> Repeated | Refused | None:
+        """The answer to a push that is not to be stored."""
+        known = self._tables.recall(run.group_id, push, digest)
         if known is not None:
             return known
-        holding = self._holdings.of(group_id)
-        if holding.closed and not push.seat.proven:  # it was on its way when a proof put its device out
+        if run.holding.closed and not push.seat.proven:  # it was on its way when a proof put its device out
             return Refused(push, Refusal(WireCode.UNAUTHORIZED, "this group asks for a proof", ref=push.blob_id))
-        refusal = self._holdings.judge(holding, push)
-        if refusal is not None:
-            return Refused(push, refusal)
-        stored = self._tables.store(group_id, holding.incarnation, push, digest, self._now)
-        self._holdings.added(holding, push)
-        if not holding.stored:
-            self._store_group(group_id, holding)
-        return stored
+        refusal = self._holdings.judge(run.holding, push, self._rules)
+        return None if refusal is None else Refused(push, refusal)
+
+    def _store_run(self) -> None:
+        run, self._run = self._run, None
+        if run is None or not run.pushes:
+            return
+        stored = self._tables.store(run.group_id, run.holding.incarnation, run.pushes, self._now)
+        for lane, outcome in zip(run.lanes, stored, strict=True):
+            self._outcomes.setdefault(lane, []).append(outcome)
+        if not run.holding.stored:
+            self._store_group(run.group_id, run.holding)
 
     def _store_group(self, group_id: bytes, holding: Holding) -> None:
         """The group's first blob: what was known of it in memory goes to disk with it."""

@@ -72,10 +72,10 @@ def take(bucket: Bucket, now: float, cost: float = 1) -> tuple[Bucket, bool, int
     passed = max(0.0, now - bucket.updated)
     tokens = min(bucket.capacity, bucket.tokens + passed * bucket.per_second)
     price = min(cost, bucket.capacity)
-    filled = Bucket(bucket.capacity, bucket.per_second, tokens, updated=max(now, bucket.updated))
-    if tokens >= price:
-        return Bucket(filled.capacity, filled.per_second, tokens - price, filled.updated), True, 0
-    return filled, False, math.ceil((price - tokens) / bucket.per_second * 1000)
+    allowed = tokens >= price
+    left = tokens - price if allowed else tokens
+    after = Bucket(bucket.capacity, bucket.per_second, left, updated=max(now, bucket.updated))
+    return after, allowed, 0 if allowed else math.ceil((price - tokens) / bucket.per_second * 1000)
 
 
 def websocket_limit(*, welcomed: bool, bytes_as_integers: bool, max_blob_size: int = MAX_BLOB_SIZE) -> int:

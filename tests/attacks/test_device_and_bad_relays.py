@@ -209,6 +209,7 @@ async def test_a_bad_relay_brings_nothing_down_and_takes_nothing_away(autojump_c
         assert [report for report in reports if type(report).__name__ == "Crashed"] == []
 
 
+@pytest.mark.req("W2-04")
 @pytest.mark.req("S4-35")
 async def test_a_relay_with_another_key_learns_nothing_of_us(autojump_clock):
     world = World()

@@ -99,6 +99,7 @@ def test_a_mebibyte_written_as_integers_is_read():
     assert read.message == m.Push(bytes(16), blob, 0)
 
 
+@pytest.mark.req("W3-18")
 def test_integers_of_every_width_that_are_no_bytes_are_refused():
     for element in (
         b"\xcd\x01\x00",
@@ -117,6 +118,7 @@ def test_integers_of_every_width_that_are_no_bytes_are_refused():
             decode_frame(data.replace(nonce, msgpack.packb("nonce") + value), from_client=True)
 
 
+@pytest.mark.req("W2-21")
 def test_no_piece_of_a_frame_is_a_frame():
     """The rule that makes WebSocket boundaries harmless: whoever cuts a message anew gets nothing read of it."""
     data = frame(m.Push(bytes(16), b"\x80\x90\xc0" * 20, 7))

@@ -44,12 +44,14 @@ def answered() -> tuple[AwaitingReply, AwaitingProof, bytes]:
     return awaiting_reply, awaiting_proof, message2
 
 
+@pytest.mark.req("W2-07")
 @pytest.mark.parametrize("number", [*LOW_ORDER.values(), *NOT_CANONICAL.values()], ids=[*LOW_ORDER, *NOT_CANONICAL])
 def test_the_relay_refuses_a_bad_ephemeral_key(number):
     with pytest.raises(RemoteProtocolError):
         respond(RELAY_PRIVATE, b"b" * 32, key(number))
 
 
+@pytest.mark.req("W2-07")
 @pytest.mark.parametrize("number", [*LOW_ORDER.values(), *NOT_CANONICAL.values()], ids=[*LOW_ORDER, *NOT_CANONICAL])
 def test_the_client_refuses_a_bad_ephemeral_key(number):
     awaiting_reply, _, message2 = answered()
@@ -57,6 +59,7 @@ def test_the_client_refuses_a_bad_ephemeral_key(number):
         awaiting_reply.read_reply(key(number) + message2[32:])
 
 
+@pytest.mark.req("W2-06")
 def test_a_key_just_above_the_prime_is_refused_for_its_form():
     """9 + p is a good point in another form: all that X25519 computes with it is what it computes with 9."""
     with pytest.raises(RemoteProtocolError, match="canonical"):
@@ -94,6 +97,7 @@ def test_the_impostor_is_a_good_client_when_it_does_not_lie():
     assert session.remote_static == ANNA.device_id
 
 
+@pytest.mark.req("W2-05")
 def test_a_second_form_of_the_same_static_key_is_no_second_device_id():
     _, awaiting_proof, message2 = answered()
     twin = key(ANNA_NUMBER | 1 << 255)  # X25519 ignores the top bit: everything else of the handshake holds
@@ -101,6 +105,7 @@ def test_a_second_form_of_the_same_static_key_is_no_second_device_id():
         Impostor.as_client(awaiting_proof, b"a" * 32, message2, private=ANNA.noise_private, shown=twin)
 
 
+@pytest.mark.req("W2-05")
 def test_a_second_form_of_the_relays_static_key_is_refused_too():
     awaiting_reply, message1 = started()
     relay = int.from_bytes(static_public(RELAY_PRIVATE), "little")
@@ -111,6 +116,7 @@ def test_a_second_form_of_the_relays_static_key_is_refused_too():
         Impostor.as_relay(awaiting_reply, message1, private=RELAY_PRIVATE, shown=key(relay | 1 << 255))
 
 
+@pytest.mark.req("W2-07")
 @pytest.mark.parametrize("number", LOW_ORDER.values(), ids=LOW_ORDER)
 def test_the_relay_refuses_a_static_key_that_makes_every_secret_zero(number):
     _, awaiting_proof, message2 = answered()
@@ -118,6 +124,7 @@ def test_the_relay_refuses_a_static_key_that_makes_every_secret_zero(number):
         Impostor.as_client(awaiting_proof, b"a" * 32, message2, private=ANNA.noise_private, shown=key(number))
 
 
+@pytest.mark.req("W2-07")
 @pytest.mark.parametrize("number", LOW_ORDER.values(), ids=LOW_ORDER)
 def test_the_client_refuses_a_static_key_that_makes_every_secret_zero(number):
     awaiting_reply, message1 = started()
@@ -125,6 +132,7 @@ def test_the_client_refuses_a_static_key_that_makes_every_secret_zero(number):
         Impostor.as_relay(awaiting_reply, message1, private=RELAY_PRIVATE, shown=key(number))
 
 
+@pytest.mark.req("W2-02", "W2-03")
 @pytest.mark.req("S4-25")
 @pytest.mark.parametrize("size", [0, 1, 31, 33, 48, 1_000])
 def test_a_first_message_of_another_size_is_refused(size):
@@ -132,6 +140,7 @@ def test_a_first_message_of_another_size_is_refused(size):
         respond(RELAY_PRIVATE, b"b" * 32, bytes([9]) * size)
 
 
+@pytest.mark.req("W2-02", "W2-03")
 def test_a_second_message_with_a_payload_or_cut_is_refused():
     for changed in (lambda message: message + b"x", lambda message: message[:-1], lambda _: b""):
         awaiting_reply, _, message2 = answered()
@@ -139,6 +148,7 @@ def test_a_second_message_with_a_payload_or_cut_is_refused():
             awaiting_reply.read_reply(changed(message2))
 
 
+@pytest.mark.req("W2-02", "W2-03")
 def test_a_third_message_with_a_payload_or_cut_is_refused():
     for changed in (lambda message: message + b"x", lambda message: message[:-1], lambda _: b""):
         awaiting_reply, awaiting_proof, message2 = answered()

@@ -64,6 +64,7 @@ async def call(answer):
     return end
 
 
+@pytest.mark.req("W1-16")
 @pytest.mark.parametrize(
     "head",
     [

@@ -126,6 +126,7 @@ async def test_the_same_message_with_the_right_key_is_a_handshake(relay):
             pytest.fail("the relay ended a good handshake")
 
 
+@pytest.mark.req("W2-21")
 async def test_a_frame_cut_anew_on_its_way_is_never_read(relay):
     """§2's rule: WebSocket's boundaries are not authenticated; the pieces of a frame alone are good Noise messages."""
     async with relay.raw("mallory") as mallory:
@@ -138,6 +139,7 @@ async def test_a_frame_cut_anew_on_its_way_is_never_read(relay):
     assert await latest(relay) == before
 
 
+@pytest.mark.req("W2-08")
 async def test_two_frames_joined_into_one_message_are_not_read(relay):
     async with relay.raw("mallory") as mallory:
         await mallory.welcomed(GROUP)

@@ -28,7 +28,9 @@ ANSWERED = {  # bytes of a stranger -> the first line that he gets
     "a head that never ends": (GET + b"A: " + b"b" * 100_000, 431),
     "a gigabyte announced": (b"POST /invite HTTP/1.1\r\nHost: relay\r\nContent-Length: 1000000000\r\n\r\n", 413),
     "chunks": (b"POST /invite HTTP/1.1\r\nHost: relay\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", 411),
-    "an upgrade elsewhere": (UPGRADE.replace(b"GET / ", b"GET /admin "), 404),
+    "an upgrade elsewhere": pytest.param(
+        UPGRADE.replace(b"GET / ", b"GET /admin "), 404, marks=pytest.mark.req("W1-03")
+    ),
     "an upgrade by POST": (UPGRADE.replace(b"GET / ", b"POST / "), 411),
     "an upgrade with a body": (UPGRADE[:-2] + b"Content-Length: 1\r\n\r\nx", 400),
     "an upgrade of an old version": (UPGRADE.replace(b": 13", b": 8"), 400),
@@ -96,6 +98,7 @@ async def test_bytes_that_are_no_good_request_get_a_status(world, data, status):
         assert heard.startswith(b"HTTP/1.1 %d " % status)
 
 
+@pytest.mark.req("W1-17")
 @pytest.mark.parametrize(("frames", "code"), CLOSED.values(), ids=CLOSED)
 async def test_frames_against_the_protocol_end_their_connection(world, frames, code):
     stream = await world.stream()
@@ -110,6 +113,7 @@ async def test_frames_against_the_protocol_end_their_connection(world, frames, c
         assert struct.unpack(">H", heard[2:4]) == (code,)
 
 
+@pytest.mark.req("W1-01")
 async def test_an_upgrade_as_second_request_with_a_byte_after_it_is_just_an_upgrade(world):
     stream = await world.stream()
     async with stream:
@@ -211,6 +215,7 @@ async def test_a_noise_handshake_not_done_in_ten_seconds_is_over(autojump_clock,
         assert world.relay.metrics.connections_active == 0
 
 
+@pytest.mark.req("W1-25")
 async def test_the_upgrade_and_the_handshake_have_ten_seconds_together(autojump_clock):
     async with memory_relay() as world:
         stream = await world.stream()

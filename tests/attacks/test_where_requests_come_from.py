@@ -27,6 +27,7 @@ def client(said, *, name=b"x-forwarded-for"):
         ("198.51.100.1:54321, 10.0.0.7:80", "198.51.100.1"),
         ("198.51.100.1 , [fd00::7]:80", "198.51.100.1"),
         ("2001:db8::1:443", "2001:db8::1:443"),
+        ("2001:db8::1%eth0, fd00::7%wlan-0", "2001:db8::1"),
     ],
 )
 def test_an_address_with_a_port_or_in_brackets_is_the_client(said, who):
@@ -46,6 +47,8 @@ def test_an_address_with_a_port_or_in_brackets_is_the_client(said, who):
             "198.51.100.1, ",
             ",",
             "10.0.0.1\x1c",
+            "10.0.0.1%eth0",
+            "fd00::7%<script>",
             "10.0.0.1\xa0",
             "for=198.51.100.1",
             "\xb2.0.0.1",

@@ -67,9 +67,9 @@ async def append_for(folder: Path, appenders: int, seconds: float) -> Load:
     lateness: list[float] = []
 
     async def appender(client: LedgerClient, number: int, deadline: float) -> None:
-        stream, version = f"stream-{number % 10}-{number}", 0
+        stream, version, blob_id = f"stream-{number % 10}-{number}", 0, ports.entropy.random_bytes(16)
         while trio.current_time() < deadline:
-            event = Stored(ports.entropy.random_bytes(16), version, bytes(200))
+            event = Stored(blob_id, version, bytes(200))
             entry = Append(stream, version, ports.ids.new_id(), bytes(32), (event,), version)
             answer = await client.append(entry)
             if not isinstance(answer, Appended):

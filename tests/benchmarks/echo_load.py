@@ -11,6 +11,7 @@ import select
 import sys
 import time
 
+from tests.benchmarks.pace import whole_milliseconds
 from tests.benchmarks.relay_load import TICKS, processor_ticks
 from tests.benchmarks.wire_line import Messages, connect, framed
 
@@ -44,7 +45,7 @@ def main() -> None:
             turn += 1
             one.sendall(framed(int(next_due * 1e9).to_bytes(STAMP_BYTES, "big") + padding))
             next_due += 1 / plan["rate"]
-        for fd, _ in poll.poll(min(next_due, end) - now if plan["rate"] else end - now):
+        for fd, _ in poll.poll(whole_milliseconds(min(next_due, end) - now if plan["rate"] else end - now)):
             echoes = messages[fd].read()
             count += len(echoes)
             if not plan["rate"]:

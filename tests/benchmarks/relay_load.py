@@ -22,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+from tests.benchmarks.pace import whole_milliseconds
 from tests.benchmarks.wire_line import ERROR, NOTIFY, PULL_RESPONSE, PUSH_ACK, Line, blob_id_of
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -106,7 +107,7 @@ class Load:
                 line.flush()
                 next_due += 1 / plan.rate
             wait = min(next_due - now, end - now) if plan.rate else end - now
-            for fd, mask in self.poll.poll(max(0.0, wait)):
+            for fd, mask in self.poll.poll(whole_milliseconds(wait)):
                 line = self.by_fd[fd]
                 if mask & ~select.EPOLLOUT:
                     acks = self._take(line)

@@ -107,6 +107,7 @@ def test_the_largest_blob_travels_in_pieces_both_ways(relay, group_id):
         assert bert.pull(0)["blobs"][0]["payload"] == largest
 
 
+@pytest.mark.req("W2-10")
 @pytest.mark.parametrize("size", [65_519 - 268, 65_519 - 267, 65_519 - 266, 2 * 65_519 - 268])
 def test_a_frame_that_fills_its_pieces_to_the_last_byte_has_no_empty_one(relay, group_id, size):
     with dial(relay.port, ANNA) as anna:
@@ -179,6 +180,7 @@ def test_delete_waits_until_the_others_have_it_and_then_it_is_gone(relay, group_
         assert (answer["max_cursor"], answer["min_cursor"]) == (1, 2)
 
 
+@pytest.mark.req("W3-09", "W3-40")
 @pytest.mark.req("S4-46", "S4-45", "S4-71")
 def test_neither_a_clients_clock_nor_its_cursor_changes_any_order(relay, group_id):
     with dial(relay.port, ANNA) as anna, dial(relay.port, BERT) as bert:
@@ -338,6 +340,7 @@ def test_what_is_no_valid_envelope_is_1000_and_the_end(relay, group_id, changes)
         assert anna.closed() == 1008
 
 
+@pytest.mark.req("W2-17")
 @pytest.mark.parametrize("what", ["two values", "half a value", "a changed byte", "pieces cut elsewhere", "nothing"])
 def test_what_is_not_one_frame_ends_the_connection_without_a_word(relay, group_id, what):
     frame = write_frame("PULL", {"after_cursor": 0, "limit": 0}, sender_id=ANNA.device_id, group_id=group_id)
@@ -360,6 +363,7 @@ def test_what_is_not_one_frame_ends_the_connection_without_a_word(relay, group_i
         assert closed.value.code == 1008
 
 
+@pytest.mark.req("W1-12")
 def test_a_text_message_closes_with_1003(relay, group_id):
     with dial(relay.port, ANNA) as anna:
         anna.hello(group_id)
@@ -367,6 +371,7 @@ def test_a_text_message_closes_with_1003(relay, group_id):
         assert anna.closed() == 1003
 
 
+@pytest.mark.req("W1-23", "W4-29")
 @pytest.mark.req("S4-58", "S4-127")
 def test_a_blob_too_large_is_2001_with_its_name_and_the_connection_goes_on(relay, group_id):
     with dial(relay.port, ANNA) as anna:
@@ -480,6 +485,7 @@ def test_a_relay_from_a_backup_begins_another_incarnation_of_the_cursors(tmp_pat
 # --- other writers
 
 
+@pytest.mark.req("W3-16", "W3-17")
 @pytest.mark.parametrize("style", ["arrays", "integers"])
 def test_other_writers_of_the_same_structs_are_understood(relay, group_id, style):
     with dial(relay.port, ANNA) as anna, dial(relay.port, BERT) as bert:
@@ -495,6 +501,7 @@ def test_other_writers_of_the_same_structs_are_understood(relay, group_id, style
         emptied(anna)
 
 
+@pytest.mark.req("W1-19")
 def test_a_writer_of_integer_arrays_pushes_the_largest_blob_in_four_times_the_bytes(relay, group_id):
     with dial(relay.port, ANNA) as anna:
         anna.style = "integers"
@@ -502,6 +509,7 @@ def test_a_writer_of_integer_arrays_pushes_the_largest_blob_in_four_times_the_by
         assert anna.push(blob_id(), b"\xff" * MIB)["cursor"] == 1
 
 
+@pytest.mark.req("W3-22", "W3-23", "W3-24")
 @pytest.mark.req("S4-20")
 def test_fields_of_later_versions_and_wider_integers_are_read_past(relay, group_id):
     def wide(number):

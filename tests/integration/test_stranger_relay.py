@@ -87,6 +87,7 @@ async def test_a_device_of_ours_makes_a_group_and_pushes(tmp_path, relay):
         assert [push["blob_id"] for push in relay.heard("PUSH")][-1] == pushed.blob_id
 
 
+@pytest.mark.req("W3-06", "W3-10", "W3-11")
 async def test_what_ours_writes_is_what_the_page_says(tmp_path, relay, party):
     async with device(tmp_path) as ours:
         await joined(ours, party)

@@ -3,6 +3,7 @@
 import gc
 import struct
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame
@@ -58,6 +59,7 @@ def test_however_the_bytes_are_cut_the_same_messages_come_out(conversation):
     assert not websocket.closing
 
 
+@pytest.mark.req("W1-20")
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(MAX_MESSAGE + 1, 2**40))
 def test_a_message_over_the_limit_ends_it_when_its_length_is_known(cuts, announced):
     """Not one byte of it has to come, and what was whole before it still counts."""

@@ -60,21 +60,32 @@ def wide(number: int) -> bytes:
 
 READ_AS_THE_SAME = {
     "in another order": msgpack.packb(dict(reversed(envelope(dict(reversed(PUSH.items()))).items()))),
-    "as an array": msgpack.packb(list(envelope(msgpack.packb(list(PUSH.values()))).values())),
-    "message as an array, envelope as a map": msgpack.packb(envelope(msgpack.packb(list(PUSH.values())))),
-    "more elements than are known": msgpack.packb(
-        [*envelope(msgpack.packb([*PUSH.values(), 7])).values(), [], {"a": 1}]
+    "as an array": pytest.param(
+        msgpack.packb(list(envelope(msgpack.packb(list(PUSH.values()))).values())), marks=pytest.mark.req("W3-16")
     ),
-    "unknown keys": msgpack.packb({**envelope({**PUSH, "later": [1, {"x": b""}]}), "extra": None}),
+    "message as an array, envelope as a map": msgpack.packb(envelope(msgpack.packb(list(PUSH.values())))),
+    "more elements than are known": pytest.param(
+        msgpack.packb([*envelope(msgpack.packb([*PUSH.values(), 7])).values(), [], {"a": 1}]),
+        marks=pytest.mark.req("W3-22"),
+    ),
+    "unknown keys": pytest.param(
+        msgpack.packb({**envelope({**PUSH, "later": [1, {"x": b""}]}), "extra": None}), marks=pytest.mark.req("W3-23")
+    ),
     "unknown keys with all there is": msgpack.packb({**envelope(), "x": [0.5, "s" * 99, b"b" * 300, {}, [], -7, True]}),
     "an unknown wide array and map": b"\x8a"
     + msgpack.packb(envelope())[1:]
     + b"\xa1x\xdd\0\0\0\1\7\xa1y\xde\0\1\xa1z\7",
     "under a wide map header": b"\xde\x00\x08" + msgpack.packb(envelope())[1:],
     "bin with a wide length": msgpack.packb(envelope()).replace(b"\xc4\x20", b"\xc6\x00\x00\x00\x20"),
-    "integers of any width": msgpack.packb(envelope(msgpack.packb(PUSH)[:-1] + wide(60))),
-    "a signed form of a number": msgpack.packb(envelope(msgpack.packb(PUSH)[:-1] + b"\xd0\x3c")),
-    "bytes as integers in the message": msgpack.packb(envelope({**PUSH, "blob_id": list(BLOB_ID)})),
+    "integers of any width": pytest.param(
+        msgpack.packb(envelope(msgpack.packb(PUSH)[:-1] + wide(60))), marks=pytest.mark.req("W3-24")
+    ),
+    "a signed form of a number": pytest.param(
+        msgpack.packb(envelope(msgpack.packb(PUSH)[:-1] + b"\xd0\x3c")), marks=pytest.mark.req("W3-24")
+    ),
+    "bytes as integers in the message": pytest.param(
+        msgpack.packb(envelope({**PUSH, "blob_id": list(BLOB_ID)})), marks=pytest.mark.req("W3-17")
+    ),
 }
 
 
@@ -86,11 +97,13 @@ def test_another_form_of_the_same_frame_is_read_as_the_same(data):
     assert not got.bytes_as_integers
 
 
+@pytest.mark.req("W3-23")
 @pytest.mark.req("S4-20")
 def test_unknown_keys_are_ignored_in_envelope_and_message():
     assert read({**envelope({**PUSH, "later": "x"}), "extra": 1}).message == PUSHED
 
 
+@pytest.mark.req("W3-16", "W3-17")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_every_message_is_read_from_arrays_of_integers_too_and_says_so(sample):
     canonical = msgpack.unpackb(frame(sample.message))
@@ -114,6 +127,7 @@ def test_only_the_envelope_decides_whether_bytes_came_as_integers():
     assert not read(envelope({**PUSH, "payload": [1, 2]})).bytes_as_integers
 
 
+@pytest.mark.req("W3-19", "W3-21")
 def test_nil_and_a_shorter_array_leave_optional_fields_absent():
     hello = {"version": 1, "device_name": "a", "group_id": GROUP_ID, "last_cursor": 0}
     bare = m.Hello(1, "a", GROUP_ID, 0)
@@ -122,50 +136,70 @@ def test_nil_and_a_shorter_array_leave_optional_fields_absent():
     assert read(envelope(msgpack.packb([*hello.values(), None]), msg_type=1)).message == bare
 
 
+@pytest.mark.req("W3-40")
 @pytest.mark.req("S4-45", "S4-46")
 def test_a_clients_cursor_and_timestamp_are_taken_as_they_come():
     got = read(envelope(cursor=2**63 - 1, timestamp=0))
     assert got.message == PUSHED
 
 
+@pytest.mark.req("W3-43")
+def test_version_1_is_written():
+    assert {msgpack.unpackb(frame(sample.message))["version"] for sample in SAMPLES} == {1}
+
+
 NESTED_8 = [[[[[[[]]]]]]]  # seven arrays, in the envelope's map
 NESTED_9 = [NESTED_8]
 
 NOT_AN_ENVELOPE = {
-    "a missing field": {name: value for name, value in envelope().items() if name != "nonce"},
+    "a missing field": pytest.param(
+        {name: value for name, value in envelope().items() if name != "nonce"}, marks=pytest.mark.req("W3-29")
+    ),
     "a short array": list(envelope().values())[:7],
-    "nil for a field": envelope(cursor=None),
-    "version 2": envelope(version=2),
+    "nil for a field": pytest.param(envelope(cursor=None), marks=pytest.mark.req("W3-20")),
+    "version 2": pytest.param(envelope(version=2), marks=pytest.mark.req("W3-36")),
     "version 0": envelope(version=0),
-    "version as true": envelope(version=True),
-    "version as 1.0": envelope(version=1.0),
-    "a negative cursor": envelope(cursor=-1),
-    "a cursor of 2^63": envelope(cursor=2**63),
-    "sender_id of 31 bytes": envelope(sender_id=bytes(31)),
-    "sender_id as str": envelope(sender_id="s" * 32),
-    "group_id of 33 bytes": envelope(group_id=bytes(33)),
+    "version as true": pytest.param(envelope(version=True), marks=pytest.mark.req("W3-25")),
+    "version as 1.0": pytest.param(envelope(version=1.0), marks=pytest.mark.req("W3-25")),
+    "a negative cursor": pytest.param(envelope(cursor=-1), marks=pytest.mark.req("W3-25")),
+    "a cursor of 2^63": pytest.param(envelope(cursor=2**63), marks=pytest.mark.req("W3-26")),
+    "sender_id of 31 bytes": pytest.param(envelope(sender_id=bytes(31)), marks=pytest.mark.req("W3-30")),
+    "sender_id as str": pytest.param(envelope(sender_id="s" * 32), marks=pytest.mark.req("W3-28")),
+    "group_id of 33 bytes": pytest.param(envelope(group_id=bytes(33)), marks=pytest.mark.req("W3-30")),
     "nonce of 23 integers": envelope(nonce=list(bytes(23))),
-    "nonce of integers with 256": envelope(nonce=[256] * 24),
+    "nonce of integers with 256": pytest.param(envelope(nonce=[256] * 24), marks=pytest.mark.req("W3-18")),
     "nonce of integers with -1": envelope(nonce=[-1] * 24),
-    "nonce of integers with true": envelope(nonce=[True] * 24),
-    "nonce of floats": envelope(nonce=[1.0] * 24),
+    "nonce of integers with true": pytest.param(envelope(nonce=[True] * 24), marks=pytest.mark.req("W3-18")),
+    "nonce of floats": pytest.param(envelope(nonce=[1.0] * 24), marks=pytest.mark.req("W3-18")),
     "payload as str": {**envelope(), "payload": "x"},
     "an integer": 5,
     "a str": "hello",
     "nil": None,
-    "a bin key": {**envelope(), b"bin": 1},
-    "an integer key": {**envelope(), 7: 1},
+    "a bin key": pytest.param({**envelope(), b"bin": 1}, marks=pytest.mark.req("W3-33")),
+    "an integer key": pytest.param({**envelope(), 7: 1}, marks=pytest.mark.req("W3-33")),
     "a key that is not UTF-8": b"\x89" + msgpack.packb(envelope())[1:] + b"\xa1\xff\x01",
-    "a duplicate of a known key": b"\x89" + msgpack.packb(envelope())[1:] + b"\xa6cursor\x00",
-    "a duplicate of an unknown key": b"\x8a" + msgpack.packb(envelope())[1:] + b"\xa1x\x00\xa1x\x00",
-    "a duplicate key in what is ignored": b"\x89" + msgpack.packb(envelope())[1:] + b"\xa1x\x82\xa1y\x00\xa1y\x00",
-    "an integer key in what is ignored": {**envelope(), "x": {1: 2}},
-    "an ext value in what is ignored": {**envelope(), "x": msgpack.ExtType(4, b"12")},
+    "a duplicate of a known key": pytest.param(
+        b"\x89" + msgpack.packb(envelope())[1:] + b"\xa6cursor\x00", marks=pytest.mark.req("W3-32")
+    ),
+    "a duplicate of an unknown key": pytest.param(
+        b"\x8a" + msgpack.packb(envelope())[1:] + b"\xa1x\x00\xa1x\x00", marks=pytest.mark.req("W3-32")
+    ),
+    "a duplicate key in what is ignored": pytest.param(
+        b"\x89" + msgpack.packb(envelope())[1:] + b"\xa1x\x82\xa1y\x00\xa1y\x00", marks=pytest.mark.req("W3-32")
+    ),
+    "an integer key in what is ignored": pytest.param({**envelope(), "x": {1: 2}}, marks=pytest.mark.req("W3-33")),
+    "an ext value in what is ignored": pytest.param(
+        {**envelope(), "x": msgpack.ExtType(4, b"12")}, marks=pytest.mark.req("W3-34")
+    ),
     "a timestamp in what is ignored": {**envelope(), "x": msgpack.Timestamp(1)},
-    "a str that is not UTF-8 in what is ignored": b"\x89" + msgpack.packb(envelope())[1:] + b"\xa1x\xa1\xff",
-    "nested deeper than 8": {**envelope(), "x": NESTED_9},
+    "a str that is not UTF-8 in what is ignored": pytest.param(
+        b"\x89" + msgpack.packb(envelope())[1:] + b"\xa1x\xa1\xff", marks=pytest.mark.req("W3-27")
+    ),
+    "nested deeper than 8": pytest.param({**envelope(), "x": NESTED_9}, marks=pytest.mark.req("W3-35")),
     "nested deeper than the stack": b"\x89" + msgpack.packb(envelope())[1:] + b"\xa1x" + b"\x91" * 100_000 + b"\xc0",
-    "an ext value beyond the known elements": [*envelope().values(), msgpack.ExtType(4, b"12")],
+    "an ext value beyond the known elements": pytest.param(
+        [*envelope().values(), msgpack.ExtType(4, b"12")], marks=pytest.mark.req("W3-34")
+    ),
 }
 
 
@@ -176,6 +210,7 @@ def test_what_is_not_a_valid_envelope_closes(value):
     assert caught.value.closing
 
 
+@pytest.mark.req("W3-36")
 @pytest.mark.req("S4-41")
 def test_only_version_1_is_read():
     with pytest.raises(InvalidMessage, match="version 2"):
@@ -188,6 +223,7 @@ def test_a_group_id_of_31_bytes_is_not_read():
         read(envelope(group_id=bytes(31)))
 
 
+@pytest.mark.req("W3-35")
 def test_eight_deep_is_still_read():
     assert complaint({**envelope(), "x": NESTED_8}) is None
 
@@ -217,35 +253,46 @@ def test_a_relay_that_writes_malformed_messages_is_not_read_either(value):
 
 
 MALFORMED = {
-    "an unknown type": envelope(msg_type=0x12),
-    "a relay's message from a client": envelope({"blob_id": BLOB_ID, "cursor": 1, "timestamp": 1}, msg_type=0x11),
-    "blob_id of 15 bytes": pushed(blob_id=bytes(15)),
-    "ttl of 2^32": pushed(ttl=2**32),
-    "ttl as true": pushed(ttl=True),
-    "ttl as 60.0": pushed(ttl=60.0),
-    "ttl of -1": pushed(ttl=-1),
-    "ttl as nil": pushed(ttl=None),
-    "payload as str": pushed(payload="blob"),
-    "a missing field": envelope({"blob_id": BLOB_ID, "ttl": 0}),
-    "a payload that is two values": envelope(msgpack.packb(PUSH) + b"\xc0"),
-    "a payload that is cut": envelope(msgpack.packb(PUSH)[:-1]),
-    "an empty payload": envelope(b""),
+    "an unknown type": pytest.param(envelope(msg_type=0x12), marks=pytest.mark.req("W3-37")),
+    "a relay's message from a client": pytest.param(
+        envelope({"blob_id": BLOB_ID, "cursor": 1, "timestamp": 1}, msg_type=0x11), marks=pytest.mark.req("W3-39")
+    ),
+    "blob_id of 15 bytes": pytest.param(pushed(blob_id=bytes(15)), marks=pytest.mark.req("W3-30")),
+    "ttl of 2^32": pytest.param(pushed(ttl=2**32), marks=pytest.mark.req("W3-30")),
+    "ttl as true": pytest.param(pushed(ttl=True), marks=pytest.mark.req("W3-25")),
+    "ttl as 60.0": pytest.param(pushed(ttl=60.0), marks=pytest.mark.req("W3-25")),
+    "ttl of -1": pytest.param(pushed(ttl=-1), marks=pytest.mark.req("W3-25")),
+    "ttl as nil": pytest.param(pushed(ttl=None), marks=pytest.mark.req("W3-20")),
+    "payload as str": pytest.param(pushed(payload="blob"), marks=pytest.mark.req("W3-28")),
+    "a missing field": pytest.param(envelope({"blob_id": BLOB_ID, "ttl": 0}), marks=pytest.mark.req("W3-29")),
+    "a payload that is two values": pytest.param(
+        envelope(msgpack.packb(PUSH) + b"\xc0"), marks=pytest.mark.req("W3-31")
+    ),
+    "a payload that is cut": pytest.param(envelope(msgpack.packb(PUSH)[:-1]), marks=pytest.mark.req("W3-31")),
+    "an empty payload": pytest.param(envelope(b""), marks=pytest.mark.req("W3-31")),
     "a payload that is an integer": envelope(b"\x05"),
-    "a payload with a duplicate key": envelope(b"\x84" + msgpack.packb(PUSH)[1:] + b"\xa3ttl\x05"),
-    "a payload with an ext value": pushed(x=msgpack.ExtType(1, b"1")),
-    "a payload nested deeper than 8": pushed(x=NESTED_9),
-    "an unknown status": envelope({"status": "asleep"}, msg_type=0x30),
-    "a status as bin": envelope({"status": b"online"}, msg_type=0x30),
+    "a payload with a duplicate key": pytest.param(
+        envelope(b"\x84" + msgpack.packb(PUSH)[1:] + b"\xa3ttl\x05"), marks=pytest.mark.req("W3-32")
+    ),
+    "a payload with an ext value": pytest.param(pushed(x=msgpack.ExtType(1, b"1")), marks=pytest.mark.req("W3-34")),
+    "a payload nested deeper than 8": pytest.param(pushed(x=NESTED_9), marks=pytest.mark.req("W3-35")),
+    "an unknown status": pytest.param(envelope({"status": "asleep"}, msg_type=0x30), marks=pytest.mark.req("W3-38")),
+    "a status as bin": pytest.param(envelope({"status": b"online"}, msg_type=0x30), marks=pytest.mark.req("W3-28")),
     "ack as 0": envelope({"after_cursor": 0, "limit": 0, "ack": 0}, msg_type=0x20),
-    "HELLO of version 2": envelope(
-        {"version": 2, "device_name": "a", "group_id": GROUP_ID, "last_cursor": 0}, msg_type=1
+    "HELLO of version 2": pytest.param(
+        envelope({"version": 2, "device_name": "a", "group_id": GROUP_ID, "last_cursor": 0}, msg_type=1),
+        marks=pytest.mark.req("W3-36"),
     ),
-    "device_name as bin": envelope(
-        {"version": 1, "device_name": b"a", "group_id": GROUP_ID, "last_cursor": 0}, msg_type=1
+    "device_name as bin": pytest.param(
+        envelope({"version": 1, "device_name": b"a", "group_id": GROUP_ID, "last_cursor": 0}, msg_type=1),
+        marks=pytest.mark.req("W3-28"),
     ),
-    "device_name not UTF-8": envelope(
-        b"\x84\xa7version\x01\xabdevice_name\xa1\xff\xa8group_id\xc4\x20" + GROUP_ID + b"\xablast_cursor\x00",
-        msg_type=1,
+    "device_name not UTF-8": pytest.param(
+        envelope(
+            b"\x84\xa7version\x01\xabdevice_name\xa1\xff\xa8group_id\xc4\x20" + GROUP_ID + b"\xablast_cursor\x00",
+            msg_type=1,
+        ),
+        marks=pytest.mark.req("W3-27"),
     ),
 }
 
@@ -259,6 +306,14 @@ def test_a_malformed_message_in_a_valid_envelope_does_not_close_by_itself(value)
     assert caught.value.code == "INVALID_MESSAGE"
 
 
+@pytest.mark.req("W3-37")
+@pytest.mark.req("W4-08")
+@pytest.mark.parametrize("status", ["online", "away", "offline"])
+def test_there_are_three_statuses(status):
+    assert read(envelope({"status": status}, msg_type=0x30)).message == m.Presence(status)
+    assert complaint(envelope({"status": status.upper()}, msg_type=0x30)) is not None
+
+
 @pytest.mark.req("S4-42")
 def test_an_unknown_message_type_is_invalid():
     with pytest.raises(InvalidMessage, match="unknown"):
@@ -270,6 +325,7 @@ def test_a_message_of_the_widest_type_is_unknown_and_not_another():
         read(envelope(msg_type=0x110))
 
 
+@pytest.mark.req("W3-39")
 @pytest.mark.req("S4-59")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_a_message_is_read_in_its_own_direction_only(sample):
@@ -282,6 +338,7 @@ def test_a_message_is_read_in_its_own_direction_only(sample):
             read(data, from_client=not sample.from_client)
 
 
+@pytest.mark.req("W3-32")
 def test_a_duplicate_inside_a_blob_entry_is_found():
     entry = (
         b"\x86"
@@ -306,6 +363,7 @@ NOT_ONE_VALUE = {
 }
 
 
+@pytest.mark.req("W2-16")
 @pytest.mark.parametrize("data", NOT_ONE_VALUE.values(), ids=NOT_ONE_VALUE)
 def test_what_is_not_exactly_one_value_is_hung_up_on_without_an_answer(data):
     with pytest.raises(RemoteProtocolError) as caught:
@@ -336,6 +394,7 @@ DEVICE_NAMES = [
 ]
 
 
+@pytest.mark.req("W3-41", "W3-42")
 @pytest.mark.parametrize(("sent", "shown"), DEVICE_NAMES)
 def test_a_device_name_is_cut_at_a_character_and_holds_no_control_characters(sent, shown):
     assert m.clean_device_name(sent) == shown
@@ -355,12 +414,14 @@ UNWRITABLE = {
 }
 
 
+@pytest.mark.req("W3-15")
 @pytest.mark.parametrize("message", UNWRITABLE.values(), ids=UNWRITABLE)
 def test_what_a_reader_would_refuse_is_never_written(message):
     with pytest.raises(LocalProtocolError):
         frame(message)
 
 
+@pytest.mark.req("W3-15")
 @pytest.mark.parametrize(
     "envelope",
     [{"sender_id": bytes(31)}, {"group_id": bytes(33)}, {"nonce": bytes(12)}, {"timestamp": -1}, {"cursor": 2**63}],
@@ -408,6 +469,7 @@ def test_a_blob_entry_without_one_of_its_fields_is_refused(field):
         read({**canonical, "payload": msgpack.packb(message)}, from_client=False)
 
 
+@pytest.mark.req("W3-29")
 @pytest.mark.req("S4-43", "S4-47", "S4-48")
 @pytest.mark.parametrize("field", ["sender_id", "nonce", "payload"])
 def test_an_envelope_without_one_of_its_byte_fields_is_refused(field):

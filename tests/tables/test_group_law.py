@@ -170,6 +170,7 @@ def test_a_proof_for_one_group_is_none_for_another():
     assert code(judge_proof(other, HANDSHAKE)) == WireCode.UNAUTHORIZED
 
 
+@pytest.mark.req("W2-23", "W3-04")
 @pytest.mark.req("S4-43", "S4-185")
 def test_an_envelope_of_another_sender_or_group_is_unauthorized():
     read = decode_frame(frame(m.Ack(1)), from_client=True)
@@ -184,6 +185,7 @@ def pushed(size: int, *, stored: int = 0, total: int = 0) -> WireCode | None:
     return code(judge_push(blob_id=BLOB_ID, size=size, group_stored=stored, total_stored=total, rules=RULES))
 
 
+@pytest.mark.req("W1-23")
 @pytest.mark.req("S4-127", "S4-187")
 def test_a_blob_has_at_most_a_mebibyte():
     assert pushed(1_048_576) is None
@@ -269,6 +271,7 @@ def test_min_cursor_is_the_smallest_buffered_or_the_next_to_come():
     assert min_cursor(None, 0) == 1
 
 
+@pytest.mark.req("W4-18")
 @pytest.mark.req("S4-62", "S4-129")
 @pytest.mark.parametrize(
     ("ttl", "kept"), [(0, 604_800), (1, 1), (604_800, 604_800), (604_801, 604_800), (2**32 - 1, 604_800)]

@@ -35,13 +35,14 @@ def test_two_sessions_of_the_same_devices_share_no_bytes():
 PIECES = [
     (1, [17]),
     (65_518, [65_534]),
-    (65_519, [65_535]),
-    (65_520, [65_535, 17]),
+    pytest.param(65_519, [65_535], marks=pytest.mark.req("W2-12")),
+    pytest.param(65_520, [65_535, 17], marks=pytest.mark.req("W2-12")),
     (131_038, [65_535, 65_535]),
     (200_000, [65_535, 65_535, 65_535, 3_459]),
 ]
 
 
+@pytest.mark.req("W2-09", "W2-10", "W2-11")
 @pytest.mark.parametrize(("size", "pieces"), PIECES)
 def test_a_frame_is_cut_into_pieces_of_65519_bytes(size, pieces):
     client, relay = handshake()
@@ -84,20 +85,21 @@ def sealed_frames() -> tuple[bytes, bytes]:
 FIRST, SECOND = sealed_frames()
 LONG = handshake()[0].seal_frame(bytes(70_000))
 BROKEN = {
-    "an empty message": b"",
-    "a tag and nothing else": FIRST[-16:],
+    "an empty message": pytest.param(b"", marks=pytest.mark.req("W2-15")),
+    "a tag and nothing else": pytest.param(FIRST[-16:], marks=pytest.mark.req("W2-14")),
     "less than a tag": b"x",
-    "a changed byte": bytes([FIRST[0] ^ 1]) + FIRST[1:],
+    "a changed byte": pytest.param(bytes([FIRST[0] ^ 1]) + FIRST[1:], marks=pytest.mark.req("W2-13")),
     "a cut message": FIRST[:-1],
     "a message and a byte": FIRST + b"x",
-    "the second before the first": SECOND,
-    "two frames in one message": FIRST + SECOND,
-    "a last piece of 16 bytes": LONG[:65_535] + LONG[-16:],
+    "the second before the first": pytest.param(SECOND, marks=pytest.mark.req("W2-13")),
+    "two frames in one message": pytest.param(FIRST + SECOND, marks=pytest.mark.req("W2-08")),
+    "a last piece of 16 bytes": pytest.param(LONG[:65_535] + LONG[-16:], marks=pytest.mark.req("W2-14")),
     "a last piece that is cut": LONG[:-1],
     "the pieces in another order": LONG[65_535:] + LONG[:65_535],
 }
 
 
+@pytest.mark.req("W2-19")
 @pytest.mark.parametrize("message", BROKEN.values(), ids=BROKEN)
 def test_after_what_does_not_open_nothing_is_read(message):
     _, relay = handshake()
@@ -107,6 +109,7 @@ def test_after_what_does_not_open_nothing_is_read(message):
         relay.open_frame(FIRST)
 
 
+@pytest.mark.req("W2-14")
 def test_an_empty_piece_is_refused_though_it_decrypts():
     client, relay = handshake()
     empty = client._sealer.encrypt(bytes(12), b"", None)

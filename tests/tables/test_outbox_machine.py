@@ -95,6 +95,7 @@ def test_a_rejected_blob_is_set_aside_under_its_error():
     assert (lane.rejected, lane.shelf.count, table) == (((number(1), 2001),), 0, {})
 
 
+@pytest.mark.req("W1-24")
 def test_data_for_a_blob_that_no_relay_would_take_is_refused():
     limit = 2048
     rules = SealingRules(max_blob_size=limit, sign=True)

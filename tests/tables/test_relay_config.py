@@ -78,7 +78,9 @@ WRONG = {
         {"server": {"tls_certificate": "cert.pem"}},
         "server: tls_certificate and tls_key",
     ),
-    "plaintext for everybody": ({"server": {"bind": "0.0.0.0:8080"}}, "allow_plaintext"),
+    "plaintext for everybody": pytest.param(
+        {"server": {"bind": "0.0.0.0:8080"}}, "allow_plaintext", marks=pytest.mark.req("W1-06")
+    ),
     "a table that is none": ({"server": 5}, "server: "),
     "keys required and none made": (
         {"server": {"require_key": True}},
@@ -118,11 +120,13 @@ def test_a_file_is_read(tmp_path):
     assert str(config.settings().trusted_proxies[0]) == "10.0.0.0/8"
 
 
+@pytest.mark.req("W1-05")
 @pytest.mark.parametrize("bind", ["127.0.0.1:1", "[::1]:1", "localhost:1"])
 def test_plaintext_on_loopback_needs_no_word(bind):
     check_relay_config({"server": {"bind": bind}}, "relay.toml")
 
 
+@pytest.mark.req("W1-06")
 def test_plaintext_elsewhere_is_a_choice():
     check_relay_config({"server": {"bind": "0.0.0.0:80", "allow_plaintext": True}}, "relay.toml")
 

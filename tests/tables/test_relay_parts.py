@@ -318,10 +318,14 @@ def opened_feed(websocket, byte):
 
 
 ENDED = {
-    "text": (frame(TEXT, b"hello"), 1003),
+    "text": pytest.param(frame(TEXT, b"hello"), 1003, marks=pytest.mark.req("W1-12")),
     "a piece of text": (frame(TEXT, b"h", fin=False), 1003),
     "pieces without an end": (frame(BINARY, b"", fin=False) + frame(CONT, b"", fin=False) * 4096, 1008),
-    "too much in pieces": (frame(BINARY, bytes(100), fin=False) + frame(CONT, bytes(100), fin=False) * 40, 1009),
+    "too much in pieces": pytest.param(
+        frame(BINARY, bytes(100), fin=False) + frame(CONT, bytes(100), fin=False) * 40,
+        1009,
+        marks=pytest.mark.req("W1-20"),
+    ),
 }
 
 

@@ -28,9 +28,9 @@ class Shelf:
 
     def push(self, count, size=10, *, group=GROUP, ttl=0):
         with self.connection:
-            for number in range(count):
-                push = Push(None, blob_id(number), ANNA, bytes(size), ttl, 0.0)
-                self.tables.store(group, b"i" * 16, push, sha256(push.payload).digest(), NOW)
+            pushes = [Push(None, blob_id(number), ANNA, bytes(size), ttl, 0.0) for number in range(count)]
+            digest = sha256(bytes(size)).digest()
+            self.tables.store(group, b"i" * 16, [(push, digest) for push in pushes], NOW)
 
     def seen(self, device, acked=0, *, now=NOW, group=GROUP):
         self.tables.register(group, Device(device, "name", now, now, acked, proven=False))

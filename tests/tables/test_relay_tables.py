@@ -30,7 +30,7 @@ class Shelf:
     def push(self, number, payload=b"sealed", *, group=GROUP, sender=ANNA, ttl=0, now=NOW):
         push = Push(None, blob_id(number), sender, payload, ttl, 0.0)
         digest = sha256(payload).digest()
-        return self.tables.recall(group, push, digest) or self.tables.store(group, b"i" * 16, push, digest, now)
+        return self.tables.recall(group, push, digest) or self.tables.store(group, b"i" * 16, [(push, digest)], now)[0]
 
     def seen(self, device, acked=0, *, now=NOW):
         self.tables.register(GROUP, Device(device, "name", now, now, acked, proven=False))
@@ -85,6 +85,7 @@ def test_a_page_has_its_limit_and_says_if_there_is_more(shelf, after, limit, cur
     assert (page.max_cursor, page.min_cursor) == (4, 1)
 
 
+@pytest.mark.req("W4-15")
 def test_what_waits_for_a_device_is_what_others_pushed_and_has_not_expired(shelf):
     shelf.push(1, sender=BERT)
     shelf.push(2, sender=ANNA)

@@ -41,6 +41,7 @@ def test_a_key_of_small_order_or_none_at_all_belongs_to_nobody(sign_pub):
     assert not sign_pub_belongs(sign_pub, ANNA.device_id)
 
 
+@pytest.mark.req("W10-06")
 def test_a_device_signs_only_what_begins_with_its_domain_string():
     message = domains.BLOB_SIGNATURE + b"fields"
     assert signature_holds(ANNA.sign_pub, message, ANNA.sign(message))
@@ -50,6 +51,7 @@ def test_a_device_signs_only_what_begins_with_its_domain_string():
             ANNA.sign(other)
 
 
+@pytest.mark.req("W10-07")
 def test_no_domain_string_begins_another_and_all_stand_in_the_table():
     strings = [value for name, value in vars(domains).items() if name.isupper() and isinstance(value, bytes)]
     assert not [(a, b) for a in strings for b in strings if a is not b and b.startswith(a)]

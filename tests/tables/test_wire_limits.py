@@ -95,6 +95,7 @@ def test_a_cost_over_the_capacity_waits_for_a_full_bucket():
     assert (allowed, retry_after_ms) == (False, 10_000)
 
 
+@pytest.mark.req("W1-17", "W1-18", "W1-19")
 def test_the_longest_websocket_messages():
     assert limits.websocket_limit(welcomed=False, bytes_as_integers=False) == 4_096
     assert limits.websocket_limit(welcomed=False, bytes_as_integers=True) == 4_096
@@ -110,6 +111,7 @@ def response(sizes) -> m.PullResponse:
     return m.PullResponse(entries, True, widest, widest)
 
 
+@pytest.mark.req("W1-21")
 @pytest.mark.req("S4-65")
 @pytest.mark.parametrize(
     "sizes", [[1_048_576] * 9, [0] * 50_000, [300] * 20_000, [70_000] * 100], ids=lambda sizes: str(sizes[0])
@@ -122,6 +124,7 @@ def test_a_pull_response_stays_within_4_mib_and_wastes_little(sizes):
     assert one_more > 0.96 * limits.PULL_RESPONSE_BYTES
 
 
+@pytest.mark.req("W1-21")
 def test_a_pull_response_holds_at_least_one_blob_if_there_is_one():
     assert pull_count([5 * 1_048_576, 1]) == 1
     assert pull_count([]) == 0

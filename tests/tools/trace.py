@@ -1,4 +1,4 @@
-"""Which test settles which requirement: reads the marks out of tests/, writes docs/traceability.md.
+"""Which test settles which requirement or rule of the wire: reads the marks out of tests/, writes docs/traceability.md.
 
     python -m tests.tools.trace [--check]        --check writes nothing and fails when the page is stale
 
@@ -10,8 +10,8 @@
 | proved           | settled, and a planted bug names one of its tests                                     |
 
 It fails on an id that nobody knows, on more than three ids at one function or case, and on an id that it cannot read
-from the text of the test. The ids come from the specification where it lies beside the project, else from
-tests/requirements.tsv, the project's own list of them.
+from the text of the test. The ids of requirements come from the specification where it lies beside the project, else
+from tests/requirements.tsv, the project's own list of them; the rules of the wire stand in tests/wire_rules.tsv.
 """
 
 from __future__ import annotations
@@ -21,15 +21,19 @@ import ast
 import dataclasses
 import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.tools.mutants import read_mutants
+from tests.tools.wire_rules import ID as RULE_ID
+from tests.tools.wire_rules import SECTIONS, Requirement, read_wire_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 IDS_AT_MOST = 3  # a test that settles more settles nothing in particular
 PROOF_WANTED = ("invariant", "limit", "error", "state machine")
-ID = re.compile(r"S[0-4]-\d{2,3}")
+REQUIREMENT_ID = re.compile(r"S[0-4]-\d{2,3}")
+ID = re.compile(f"{REQUIREMENT_ID.pattern}|{RULE_ID.pattern}")
 SOURCES = {
     "S0": "Hybrid source of truth",
     "S1": "Pairing and sessions",
@@ -37,13 +41,6 @@ SOURCES = {
     "S3": "Eviction and quiesce",
     "S4": "Sync and relay",
 }
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Requirement:
-    id: str
-    section: str
-    kind: str
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,15 +64,19 @@ class Trace:
             return "settled"
         return "otherwise" if requirement.id in self.reasons else "open"
 
+    def of(self, source: str) -> list[Requirement]:
+        return [one for one in self.requirements if one.source == source]
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="trace", description="Trace requirements to tests.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the page is stale")
     options = parser.parse_args()
     requirements = read_requirements(ROOT)
-    marks, problems = read_marks(ROOT)
-    trace, more = connect(requirements, marks, read_reasons(ROOT), named_by_bugs(ROOT))
-    problems += more
+    rules, problems = read_wire_rules(ROOT / "tests" / "wire_rules.tsv")
+    marks, unreadable = read_marks(ROOT)
+    trace, unknown = connect(requirements + rules, marks, read_reasons(ROOT), named_by_bugs(ROOT))
+    problems += unreadable + unknown
     outputs = {ROOT / "docs/traceability.md": page(trace), ROOT / "tests/requirements.tsv": table(requirements)}
     for path, text in outputs.items():
         if options.check:
@@ -93,7 +94,7 @@ def read_requirements(root: Path) -> list[Requirement]:
     specification = root.parent / "shared" / "spec" / "requirements.md"
     if specification.exists():
         rows = [line.strip("|\n ").split(" | ") for line in specification.read_text().splitlines() if line[:3] == "| S"]
-        return [Requirement(row[0], row[1], row[-1]) for row in rows if ID.fullmatch(row[0])]
+        return [Requirement(row[0], row[1], row[-1]) for row in rows if REQUIREMENT_ID.fullmatch(row[0])]
     lines = (root / "tests" / "requirements.tsv").read_text().splitlines()[1:]
     return [Requirement(*line.split("\t")) for line in lines]
 
@@ -207,15 +208,12 @@ def page(trace: Trace) -> str:
         "Written by `make trace` from the marks at the tests; not edited by hand.",
         "An id begins with its source: "
         + ", ".join(f"{source} {title.lower()}" for source, title in SOURCES.items())
-        + ".",
+        + "; W and a number is that section of the description of the wire.",
         "",
-        "| source | requirements | settled by a test | held otherwise | open |",
-        "|---|---|---|---|---|",
+        *counts(trace, "requirements", SOURCES),
+        "",
+        *counts(trace, "rules of the wire", SECTIONS),
     ]
-    for source, title in SOURCES.items():
-        of_source = [one for one in trace.requirements if one.id.startswith(source)]
-        counts = [sum(trace.state_of(one) == state for one in of_source) for state in ("settled", "otherwise", "open")]
-        lines.append(f"| {source} {title} | {len(of_source)} | " + " | ".join(map(str, counts)) + " |")
     lines += ["", "## Settled, but proved by no planted bug", ""]
     lines += [", ".join(one.id for one in unproved(trace)) or "None.", ""]
     lines += [
@@ -223,10 +221,25 @@ def page(trace: Trace) -> str:
     ]
     for source, title in SOURCES.items():
         lines += ["", f"## {source} {title}", "", "| id | section | kind | settled by |", "|---|---|---|---|"]
-        for one in trace.requirements:
-            if one.id.startswith(source):
-                lines.append(f"| {one.id} | {one.section} | {one.kind} | {answer(trace, one)} |")
+        lines += [f"| {one.id} | {one.section} | {one.kind} | {answer(trace, one)} |" for one in trace.of(source)]
+    for source, title in SECTIONS.items():
+        lines += ["", f"## {source} {title}", "", "| id | rule | kind | settled by |", "|---|---|---|---|"]
+        lines += [f"| {one.id} | {cell(one.rule)} | {one.kind} | {answer(trace, one)} |" for one in trace.of(source)]
     return "\n".join(lines) + "\n"
+
+
+def counts(trace: Trace, what: str, titles: dict[str, str]) -> Iterator[str]:
+    yield f"| source | {what} | settled by a test | held otherwise | open |"
+    yield "|---|---|---|---|---|"
+    for source, title in titles.items():
+        states = Counter(trace.state_of(one) for one in trace.of(source))
+        figures = (states.total(), states["settled"], states["otherwise"], states["open"])
+        yield f"| {source} {title} | " + " | ".join(map(str, figures)) + " |"
+
+
+def cell(text: str) -> str:
+    """Words as they stand: a bar would end the cell, and a bracket or a star would be markup."""
+    return re.sub(r"([|\\*_\[\]<>`])", r"\\\1", text)
 
 
 def answer(trace: Trace, requirement: Requirement) -> str:
@@ -237,16 +250,20 @@ def answer(trace: Trace, requirement: Requirement) -> str:
 
 
 def summary(trace: Trace) -> str:
-    states = [trace.state_of(one) for one in trace.requirements]
     return (
-        f"{len(states)} requirements: {states.count('settled')} settled by {tests_count(trace)} tests, "
-        f"{states.count('otherwise')} held otherwise, {states.count('open')} open; "
+        f"{said(trace, 'requirements', SOURCES)}; {said(trace, 'rules of the wire', SECTIONS)}; "
         f"{len(unproved(trace))} settled ones that want a planted bug have none"
     )
 
 
-def tests_count(trace: Trace) -> int:
-    return len({test for tests in trace.tests.values() for test in tests})
+def said(trace: Trace, what: str, sources: Iterable[str]) -> str:
+    of_these = [one for source in sources for one in trace.of(source)]
+    states = Counter(trace.state_of(one) for one in of_these)
+    tests = {test for one in of_these for test in trace.tests.get(one.id, [])}
+    return (
+        f"{len(of_these)} {what}: {states['settled']} settled by {len(tests)} tests, "
+        f"{states['otherwise']} held otherwise, {states['open']} open"
+    )
 
 
 if __name__ == "__main__":

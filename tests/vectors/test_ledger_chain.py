@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import struct
 
+import pytest
+
 from ferryman.protocol.ledger.chain import Chain, body_hash
 
 KEY = bytes(range(32))
@@ -30,6 +32,7 @@ def test_the_beginning_and_the_base_are_the_macs_that_the_format_says():
     )
 
 
+@pytest.mark.req("W10-05")
 def test_no_two_headers_run_together():
     def link(stream, principal, kind):
         return Chain(KEY).link(bytes(32), 1, stream, 1, bytes(16), bytes(32), principal, kind, 0, bytes(32))

@@ -68,6 +68,7 @@ def made():
     return documents()
 
 
+@pytest.mark.req("W3-13", "W10-08")
 @pytest.mark.parametrize("name", FILES)
 def test_this_version_makes_the_committed_bytes(made, name):
     assert settled(made[name]) == settled(json.loads((FOLDER / name).read_text()))
@@ -90,6 +91,7 @@ def settled(document):
 # --- what a stranger makes of the same keys
 
 
+@pytest.mark.req("W2-01", "W3-13", "W4-13")
 @pytest.mark.req("S4-16", "S4-17", "S4-19")
 @pytest.mark.parametrize(("document", "conversation"), CONVERSATIONS)
 def test_a_stranger_makes_each_byte_of_a_conversation_from_its_keys(document, conversation):

@@ -30,13 +30,35 @@ def declared(struct):
     return [name + "?" * (place >= required) for place, name in enumerate(struct.__struct_fields__)]
 
 
-@pytest.mark.parametrize(("name", "code", "sender", "cell"), MESSAGE_ROWS, ids=[row[0] for row in MESSAGE_ROWS])
+SETTLED = {
+    "HELLO": "W4-01",
+    "WELCOME": "W4-02",
+    "PUSH": "W4-03",
+    "PUSH_ACK": "W4-04",
+    "PULL": "W4-05",
+    "PULL_RESPONSE": "W4-06",
+    "ACK": "W4-07",
+    "PRESENCE": "W4-08",
+    "NOTIFY": "W4-09",
+    "PEERS": "W4-10",
+    "DELETE": "W4-11",
+    "ERROR": "W4-12",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "sender", "cell"),
+    [pytest.param(*row, id=row[0], marks=pytest.mark.req(SETTLED[row[0]])) for row in MESSAGE_ROWS],
+)
 def test_the_page_names_each_message_as_it_is(name, code, sender, cell):
     struct = STRUCTS[name]
+    senders = (struct in messages.FROM_CLIENT, struct in messages.FROM_RELAY)
+    assert senders == {"client": (True, False), "relay": (False, True), "either": (True, True)}[sender]
     assert int(code, 16) == messages.CODES[struct]
     assert fields_of(cell) == declared(struct) == FIELDS[name].split()
 
 
+@pytest.mark.req("W4-13")
 def test_the_page_names_every_message_and_the_two_structs_inside():
     assert sorted(row[0] for row in MESSAGE_ROWS) == sorted(STRUCTS)
     for title, struct in (("an entry", messages.BlobEntry), ("a peer", messages.PeerDevice)):

@@ -26,6 +26,7 @@ from tests.vectors.wire_cases import CONTENT, INVITE, cases
 COMMITTED = json.loads((Path(__file__).parent / "wire.json").read_text())
 
 
+@pytest.mark.req("W2-01", "W10-05")
 @pytest.mark.parametrize("part", COMMITTED)
 def test_this_version_makes_the_committed_bytes(part):
     assert cases()[part] == COMMITTED[part]
@@ -53,6 +54,7 @@ def test_both_group_keys_are_hkdf_sha256_of_one_argon2id_key():
     assert keys.group_key == bytes(SigningKey(keys.authentication_key).verify_key)
 
 
+@pytest.mark.req("W10-01", "W10-05")
 def test_a_group_proof_signs_its_own_string_the_handshake_and_the_group():
     keys = group()
     proof = bytes.fromhex(COMMITTED["keys"]["group_proof of handshake hash 00..1f"])
@@ -60,6 +62,7 @@ def test_a_group_proof_signs_its_own_string_the_handshake_and_the_group():
     VerifyKey(keys.group_key).verify(b"ferryman/group-proof/1" + bytes(range(32)) + keys.group_id, proof)
 
 
+@pytest.mark.req("W2-01", "W2-02")
 @pytest.mark.req("S4-25", "S4-26", "S4-28")
 def test_the_handshake_is_noise_xx_over_25519_and_blake2s():
     *messages, handshake_hash, _, _ = noise_by_hand.conversation(
@@ -97,6 +100,7 @@ FIELDS = {
 }
 
 
+@pytest.mark.req("W3-01", "W3-02", "W3-14")
 @pytest.mark.req("S4-16", "S4-17", "S4-19")
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_a_plain_msgpack_reader_finds_the_fields_of_the_page_in_their_order(sample):
@@ -110,26 +114,26 @@ def test_a_plain_msgpack_reader_finds_the_fields_of_the_page_in_their_order(samp
 
 
 TYPES = {
-    "HELLO": ("0x01", "S4-49"),
-    "WELCOME": ("0x02", "S4-50"),
-    "PUSH": ("0x10", "S4-51"),
-    "PUSH_ACK": ("0x11", "S4-52"),
-    "PULL": ("0x20", "S4-53"),
-    "PULL_RESPONSE": ("0x21", "S4-54"),
-    "PRESENCE": ("0x30", "S4-55"),
-    "NOTIFY": ("0x31", "S4-56"),
-    "DELETE": ("0x40", "S4-57"),
-    "ERROR": ("0xff", "S4-58"),
-    "ACK": ("0x22", None),
-    "PEERS": ("0x32", None),
+    "HELLO": ("0x01", "S4-49", "W4-01"),
+    "WELCOME": ("0x02", "S4-50", "W4-02"),
+    "PUSH": ("0x10", "S4-51", "W4-03"),
+    "PUSH_ACK": ("0x11", "S4-52", "W4-04"),
+    "PULL": ("0x20", "S4-53", "W4-05"),
+    "PULL_RESPONSE": ("0x21", "S4-54", "W4-06"),
+    "PRESENCE": ("0x30", "S4-55", "W4-08"),
+    "NOTIFY": ("0x31", "S4-56", "W4-09"),
+    "DELETE": ("0x40", "S4-57", "W4-11"),
+    "ERROR": ("0xff", "S4-58", "W4-12"),
+    "ACK": ("0x22", "W4-07"),
+    "PEERS": ("0x32", "W4-10"),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
     [
-        pytest.param(name, code, id=name, marks=[pytest.mark.req(row)] if row else [])
-        for name, (code, row) in TYPES.items()
+        pytest.param(name, code, id=name, marks=[pytest.mark.req(each) for each in settled])
+        for name, (code, *settled) in TYPES.items()
     ],
 )
 def test_every_message_has_the_code_of_the_page(name, code):
@@ -148,6 +152,7 @@ def test_the_committed_frames_are_read_as_what_they_were(sample):
     assert (read.timestamp, read.nonce, read.bytes_as_integers) == (NOW, NONCE, False)
 
 
+@pytest.mark.req("W10-05")
 @pytest.mark.req("S4-98", "S4-99")
 def test_a_sealed_blob_is_made_of_the_parts_of_the_page():
     sealed = bytes.fromhex(COMMITTED["blobs"]["bare chain"])
@@ -158,6 +163,7 @@ def test_a_sealed_blob_is_made_of_the_parts_of_the_page():
     assert plain == b"\x08" + chain + CONTENT
 
 
+@pytest.mark.req("W10-08")
 def test_a_signed_and_padded_blob_is_made_of_the_parts_of_the_page():
     sealed = bytes.fromhex(COMMITTED["blobs"]["padded and signed"])
     aad = b"ferryman/blob/1" + b"\x01" + bytes(4) + group().group_id + ANNA.device_id + BLOB_ID

@@ -54,6 +54,7 @@ async def test_a_key_that_the_relay_does_not_know_is_unauthorized(autojump_clock
         assert await anna.closed() == 1008
 
 
+@pytest.mark.req("W1-10", "W1-11")
 async def test_only_who_has_a_key_creates_groups_where_tokens_do_and_everybody_joins_them(autojump_clock):
     tables = {"access": {"keys": KEYS, "create_groups": "token"}}
     async with memory_relay(**tables) as world:
@@ -77,6 +78,7 @@ async def test_a_relay_that_has_no_keys_looks_at_none(autojump_clock):
         await anna.hello(GROUP)
 
 
+@pytest.mark.req("W1-08")
 async def test_a_key_over_plaintext_from_outside_is_refused_even_where_none_is_required(autojump_clock):
     ports = make_fake_ports(1)
     outside = from_source(ports, "203.0.113.9").network
@@ -96,6 +98,7 @@ SETTINGS = relay_config(
 HEADER = (b"authorization", b"Bearer " + KEY.encode())
 
 
+@pytest.mark.req("W1-07", "W1-08")
 @pytest.mark.parametrize(
     ("headers", "peer", "tls", "worth"),
     [

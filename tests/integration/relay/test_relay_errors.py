@@ -42,6 +42,7 @@ async def test_what_comes_before_the_welcome_is_out_of_turn(autojump_clock, worl
         await refused_and_closed(anna, 1000)
 
 
+@pytest.mark.req("W2-23")
 @pytest.mark.req("S4-43", "S4-185")
 async def test_another_sender_than_the_key_of_the_connection_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
@@ -50,6 +51,7 @@ async def test_another_sender_than_the_key_of_the_connection_is_unauthorized(aut
         await refused_and_closed(anna, 1002)
 
 
+@pytest.mark.req("W3-04")
 async def test_another_group_than_the_connections_is_unauthorized(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -113,6 +115,7 @@ async def test_an_envelope_that_is_none_ends_the_connection_with_a_word(autojump
         await refused_and_closed(anna, 1000)
 
 
+@pytest.mark.req("W2-16", "W2-17", "W2-19")
 @pytest.mark.parametrize("plain", [b"\xc1", b"\x80\x80", b"\x81", b"no map"])
 async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(autojump_clock, world, plain):
     async with world.client("anna") as anna:
@@ -126,6 +129,7 @@ async def test_what_is_not_exactly_one_value_ends_the_connection_without_a_word(
         assert (await bert.hello(GROUP)).max_cursor == 0  # what came after was not read
 
 
+@pytest.mark.req("W4-28")
 async def test_an_error_of_the_client_is_never_answered(autojump_clock, world):
     async with world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -150,6 +154,7 @@ async def test_a_client_that_writes_arrays_and_integers_is_understood(autojump_c
         assert (await anna.receive(PushAck)).cursor == 1
 
 
+@pytest.mark.req("W3-09", "W3-40")
 @pytest.mark.req("S4-46")
 async def test_a_clients_timestamp_and_cursor_change_nothing(autojump_clock, world):
     async with world.client("anna") as anna:

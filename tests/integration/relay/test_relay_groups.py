@@ -83,6 +83,7 @@ async def test_a_key_that_the_id_does_not_certify_proves_nothing(autojump_clock,
         assert (await anna.receive(Error)).code == 1002
 
 
+@pytest.mark.req("W4-23", "W4-26")
 async def test_the_roll_is_called_to_proven_members_at_most_every_five_seconds(autojump_clock, world, keys):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.prove(keys, device_name="Anna's phone")
@@ -102,6 +103,7 @@ async def test_the_roll_is_called_to_proven_members_at_most_every_five_seconds(a
         }
 
 
+@pytest.mark.req("W4-25")
 async def test_the_roll_is_not_called_to_who_proved_nothing(autojump_clock, world):
     async with world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(BARE)

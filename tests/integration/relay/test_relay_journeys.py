@@ -19,6 +19,7 @@ async def world(tmp_path):
         yield world
 
 
+@pytest.mark.req("W4-16")
 @pytest.mark.req("S4-49", "S4-61", "S4-102")
 async def test_a_stranger_creates_a_group_by_saying_hello(world):
     async with world.client("anna") as anna:
@@ -29,6 +30,7 @@ async def test_a_stranger_creates_a_group_by_saying_hello(world):
     assert len(welcome.incarnation) == 16
 
 
+@pytest.mark.req("W2-22")
 @pytest.mark.req("S4-63", "S4-116", "S4-118")
 async def test_a_push_is_acknowledged_to_its_sender_and_announced_to_the_others(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
@@ -43,6 +45,7 @@ async def test_a_push_is_acknowledged_to_its_sender_and_announced_to_the_others(
         await anna.receive(PullResponse)  # nothing was sent to the sender in between
 
 
+@pytest.mark.req("W4-21")
 @pytest.mark.req("S4-67")
 async def test_a_small_payload_comes_inside_the_notify_to_who_asked_for_it(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
@@ -56,6 +59,7 @@ async def test_a_small_payload_comes_inside_the_notify_to_who_asked_for_it(world
         ]
 
 
+@pytest.mark.req("W4-15")
 @pytest.mark.req("S4-113")
 async def test_what_waits_is_announced_after_the_welcome_oldest_first_and_without_ones_own(world):
     async with world.client("anna") as anna, world.client("bert") as bert:
@@ -84,6 +88,7 @@ async def test_a_pull_gives_what_lies_above_a_cursor_in_order_ones_own_included(
         assert (await anna.pull(5)).blobs == ()
 
 
+@pytest.mark.req("W4-20")
 @pytest.mark.req("S4-65")
 async def test_a_pull_without_a_limit_gives_a_hundred(world):
     async with world.client("anna") as anna:
@@ -133,6 +138,7 @@ async def test_a_blob_of_another_group_may_have_the_same_id(world):
         assert (await bert.push(1, b"there")).cursor == 1
 
 
+@pytest.mark.req("W4-17")
 @pytest.mark.req("S4-101")
 async def test_any_bytes_pass_as_a_sealed_blob_none_too(world):
     async with world.client("anna") as anna:
@@ -214,6 +220,7 @@ async def test_a_restarted_relay_goes_on_where_it_ended(tmp_path):
             assert (await anna.push(2, b"new")).cursor == 2
 
 
+@pytest.mark.req("W1-02")
 async def test_the_relay_says_welcome_to_each_of_its_aliases(world):
     from tests.fakes.wire_client import connect, device
 

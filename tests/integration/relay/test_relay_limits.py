@@ -13,6 +13,7 @@ from tests.fakes.wire_client import blob_id
 GROUP = b"a group that is one of bare IDs."
 
 
+@pytest.mark.req("W1-23", "W4-29")
 @pytest.mark.req("S4-127", "S4-187")
 async def test_a_blob_of_the_largest_size_passes_and_one_byte_more_does_not(tmp_path):
     async with real_relay(tmp_path) as world, world.client("anna") as anna:
@@ -24,6 +25,7 @@ async def test_a_blob_of_the_largest_size_passes_and_one_byte_more_does_not(tmp_
         assert (await anna.push(3)).cursor == 2
 
 
+@pytest.mark.req("W1-18", "W1-20")
 async def test_a_message_over_the_frames_margin_closes_with_too_big(tmp_path):
     async with real_relay(tmp_path) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
@@ -32,6 +34,7 @@ async def test_a_message_over_the_frames_margin_closes_with_too_big(tmp_path):
         assert await anna.closed() == 1009
 
 
+@pytest.mark.req("W1-17")
 async def test_before_the_welcome_there_is_room_for_a_hello_only(tmp_path):
     async with real_relay(tmp_path) as world, world.client("anna") as anna:
         await anna.websocket.send_message(bytes(4097))
@@ -76,6 +79,7 @@ async def test_what_was_counted_is_counted_again_after_a_restart(tmp_path):
         assert (await anna.receive(Error)).code == 2002
 
 
+@pytest.mark.req("W4-30")
 @pytest.mark.req("S4-126", "S4-186")
 async def test_the_hundred_and_first_message_of_a_device_in_a_minute_is_too_much(autojump_clock):
     async with memory_relay(limits={"messages_per_minute": 100}) as world, world.client("anna") as anna:

@@ -31,6 +31,7 @@ def dressed(stream, certificate, *, newest=None):
     return trio.SSLStream(stream, context, server_hostname="localhost", https_compatible=True)
 
 
+@pytest.mark.req("W1-04")
 @pytest.mark.req("S4-18")
 async def test_a_relay_with_a_certificate_speaks_tls_1_3(tmp_path, certificate):
     async with real_relay(tmp_path, server=server(certificate)) as world:
@@ -42,6 +43,7 @@ async def test_a_relay_with_a_certificate_speaks_tls_1_3(tmp_path, certificate):
             assert len((await anna.pull(0)).blobs[0].payload) == 300_000
 
 
+@pytest.mark.req("W1-04")
 async def test_http_is_answered_inside_tls_and_plain_bytes_are_not(tmp_path, certificate):
     async with real_relay(tmp_path, server=server(certificate)) as world:
         request = b"GET /health HTTP/1.1\r\nHost: relay\r\n\r\n"
@@ -55,6 +57,7 @@ async def test_http_is_answered_inside_tls_and_plain_bytes_are_not(tmp_path, cer
         await plain.aclose()
 
 
+@pytest.mark.req("W1-04")
 async def test_tls_1_2_is_refused(tmp_path, certificate):
     async with real_relay(tmp_path, server=server(certificate)) as world:
         stream = dressed(await world.stream(), certificate, newest=ssl.TLSVersion.TLSv1_2)
