@@ -3,6 +3,8 @@
 | debt           | work                                                                                         |
 |----------------|----------------------------------------------------------------------------------------------|
 | MakeCheckpoint | one `checkpoint` control blob into the outbox; after a crash perhaps one more, saying no less |
+
+It is owed on record: what a short-lived process did not come to is made as soon as the next one has started.
 """
 
 from __future__ import annotations
@@ -23,21 +25,24 @@ from ferryman.protocol.sync.inbox import ConfirmCheckpoint, Inbox, InboxState, M
 STREAM = "inbox"
 WINDOW = 64  # nothing in it can conflict, so commits may be shared
 
-CALM_SECONDS = 10.0  # a device that catches up says where it stands once in a while, not after every 256 blobs
+CALM_SECONDS = 10.0  # between two: a device that catches up says where it stands, but not after every 256 blobs
 
 Mark = Callable[[Context[Any], bytes, Checkpoint], Awaitable[None]]
 
 
 def inbox(ports: Ports, mark: Mark) -> Body:
     """mark: returns when the checkpoint is on disk in the outbox."""
+    made_at: dict[bytes, float] = {}  # by group, on Trio's clock: the last one of this process
 
     async def perform(ctx: Context[Any], _: DebtId, effect: Effect) -> Command[Any] | None:
         if not isinstance(effect, MakeCheckpoint):
             return None
-        await trio.sleep(CALM_SECONDS)
+        if effect.group_id in made_at:
+            await trio.sleep_until(made_at[effect.group_id] + CALM_SECONDS)
         state: InboxState = await look(ctx.self_ref)
         position = state.positions[effect.group_id]
         await mark(ctx, effect.group_id, Checkpoint(heads(position)))
+        made_at[effect.group_id] = trio.current_time()
         return ConfirmCheckpoint(effect.group_id, position.unmarked)
 
     return durable_stream(Inbox(), STREAM, ports, perform=perform, window=WINDOW)

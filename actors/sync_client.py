@@ -2,7 +2,7 @@
 
     host, outbox --> mailbox --+
     relay --> link reader -----+--> step(session, what happened) --> effects: frames, timers, records, events
-    timers, recorders ---------+
+    timers, records -----------+
 
 `feed` never waits, so whoever calls it finds the session between two steps; everything that takes time is a task of
 this incarnation. It keeps nothing over a restart: inbox, outbox and group are read again.
@@ -11,18 +11,17 @@ this incarnation. It keeps nothing over a restart: inbox, outbox and group are r
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, assert_never
 
 import trio
 
+from ferryman.actors.client_records import ClientRecords
 from ferryman.actors.client_world import ClientWorld
 from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.messages import Envelope
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.outbox_reader import OutboxReader
 from ferryman.actors.reader_desk import ReaderDesk
-from ferryman.actors.recorder import Recorder, look
 from ferryman.actors.relay_line import RelayLine
 from ferryman.actors.shelf_watch import ShelfWatch
 from ferryman.actors.sync_messages import (
@@ -37,14 +36,11 @@ from ferryman.actors.sync_messages import (
     UseRelay,
 )
 from ferryman.actors.timers import Timers
-from ferryman.protocol.machine import Refused
 from ferryman.protocol.sync import backoff, client, effects, happenings
 from ferryman.protocol.sync.errors import Offline
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Disconnected, Error, StatusChanged
-from ferryman.protocol.sync.group import Pin
-from ferryman.protocol.sync.inbox import START, Advance, InboxState, Restart, Take
+from ferryman.protocol.sync.events import Disconnected, StatusChanged
+from ferryman.protocol.sync.inbox import Take
 from ferryman.protocol.sync.intake import resume
-from ferryman.protocol.sync.outbox import Acknowledge, Reject, Totals
 from ferryman.protocol.sync.session import Online, Rules, Session, TimerName
 from ferryman.protocol.sync.strands import Link, strands
 
@@ -69,35 +65,25 @@ class SyncClient:
     def __init__(self, ctx: Context[ClientMessage], world: ClientWorld) -> None:
         self._ctx = ctx
         self._world = world
-        near = world.neighbours
-        self._group: Ref[Any] = ctx.ref(near.group)
-        self._outbox: Ref[Any] = ctx.ref(near.outbox)
-        self._inbox: Ref[Any] = ctx.ref(near.inbox)
-        self._pins = Recorder(self._group)
-        self._settled = Recorder(self._outbox)
-        self._taken = Recorder(self._inbox)
+        outbox: Ref[Any] = ctx.ref(world.neighbours.outbox)
         self._session = Session(resume(world.device.device_id, 0, ()))
-        self._line = RelayLine(ctx, world, self._group, self.feed)
+        self._records = ClientRecords(ctx, world, self._recorded)
+        self._line = RelayLine(ctx, world, ctx.ref(world.neighbours.group), self.feed)
         self._desk = ReaderDesk(world, world.settings.max_blob_size)
-        self._parcels = OutboxReader(world, self._line, self._outbox)
+        self._parcels = OutboxReader(world, self._line, outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
-        self._new_id = world.ports.ids.new_id
         self._sealed = trio.Event()
-        self._recorded_run = 0  # of a later one nothing is handed over: after a crash its number is another history's
-        self._shelf = ShelfWatch(ctx.tasks, self._outbox, world.group_id, self.feed)
+        self._shelf = ShelfWatch(ctx.tasks, outbox, world.group_id, self.feed)
 
     async def run(self) -> None:
         world, ctx = self._world, self._ctx
-        inbox: InboxState = await look(self._inbox)
-        position = inbox.positions.get(world.group_id, START)
+        position = await self._records.begin()
         rules = Rules(world.settings.auto_reconnect, world.settings.inline)
         intake = resume(world.device.device_id, position.through, position.above)
         self._session = Session(intake, position.incarnation, position.through, rules, run=position.run)
-        self._recorded_run = position.run
         self._desk.remember(position.chains)
         world.board.last_cursor = position.through
-        for task in (self._pins, self._settled, self._taken, self._parcels):
-            ctx.tasks.start_soon(task.run)
+        ctx.tasks.start_soon(self._parcels.run)
         ctx.tasks.start_soon(self._open_blobs)
         world.board.show_client(ctx.path)
         try:
@@ -193,24 +179,18 @@ class SyncClient:
             case effects.LookAtOutbox():
                 self._shelf.look()
             case effects.RecordAcknowledged(seq, blob_id, cursor):
-                command = Acknowledge(world.group_id, seq, blob_id, cursor)
-                pushed = BlobPushed(blob_id, cursor)
-                self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, pushed))
+                self._records.acknowledged(seq, blob_id, cursor)
             case effects.RecordRejected(seq, blob_id, code):
-                command = Reject(world.group_id, seq, blob_id, code)
-                rejected = BlobRejected(blob_id, code)
-                self._settled.record(self._new_id(), command, lambda answer: self._forgot(answer, rejected))
+                self._records.rejected(seq, blob_id, code)
             case effects.RecordAdvance(through):
-                command = Advance(world.group_id, self._session.run, through)
-                self._taken.record(self._new_id(), command, partial(self._recorded, run=self._session.run))
+                self._records.advance(self._session.run, through)
             case effects.RecordRestart(run, incarnation):
-                restart = Restart(world.group_id, run, incarnation)
-                self._taken.record(self._new_id(), restart, partial(self._restarted, run))
+                self._records.restart(run, incarnation, self._serve)
             case effects.PinRelay():
                 if self._line.unpinned_key is not None:
-                    self._pins.record(self._new_id(), Pin(world.group_id, self._line.unpinned_key), lambda _: None)
+                    self._records.pin(self._line.unpinned_key)
             case effects.AnswerPull(ticket, response):
-                run = self._session.run if self._recorded_run == self._session.run else NO_RUN
+                run = self._session.run if self._records.knows(self._session.run) else NO_RUN
                 self._ctx.tasks.start_soon(self._desk.answer, ticket, response, run)
             case effects.FailPull(ticket, reason):
                 self._desk.fail(ticket, Offline(reason, retryable=True))
@@ -226,7 +206,7 @@ class SyncClient:
 
     def _serve(self) -> None:
         """Give the waiting reader what is opened."""
-        known = self._recorded_run == self._session.run
+        known = self._records.knows(self._session.run)
         if known and self._desk.waiting and (entries := self._session.intake.to_hand(HAND_BLOBS)):
             self._desk.hand(entries)
             got = happenings.HostGot(entries[-1].cursor)
@@ -277,31 +257,11 @@ class SyncClient:
             self._world.hub.publish(event)
         through = 0 if late else self._session.intake.frontier
         now = self._world.ports.clock.now()
-        command = Take(self._world.group_id, run, cursors, places, through, len(cursors) if data else 0, now)
+        take = Take(self._world.group_id, run, cursors, places, through, len(cursors) if data else 0, now)
+        self._records.take(take, then)
 
-        def done(answer: Any) -> None:
-            self._recorded(answer, run)
-            then()
-
-        self._taken.record(self._new_id(), command, done)
-
-    def _recorded(self, answer: int | Refused, run: int) -> None:
+    def _recorded(self, run: int, through: int) -> None:
         """What was recorded of cursors that the relay has given up since is no news."""
-        if isinstance(answer, int) and run == self._session.run:
-            self._world.board.last_cursor = max(answer, self._world.board.last_cursor)
-            self.feed(happenings.Recorded(answer))
-
-    def _restarted(self, run: int, answer: int | Refused) -> None:
-        if isinstance(answer, int):
-            self._world.board.last_cursor = answer
-            self._recorded_run = max(run, self._recorded_run)
-            self._serve()
-
-    # --- the outbox's side
-
-    def _forgot(self, answer: Totals | Refused, settled: BlobPushed | BlobRejected) -> None:
-        if isinstance(answer, Refused):
-            self._world.hub.publish(Error(0, f"the outbox could not record an acknowledgement: {answer.message}"))
-            return
-        self._world.board.show_totals(answer)
-        self._world.hub.publish(settled)
+        if run == self._session.run:
+            self._world.board.last_cursor = max(through, self._world.board.last_cursor)
+            self.feed(happenings.Recorded(through))

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import trio
+
 from ferryman.actors.board import Board
 from ferryman.actors.client_world import ClientSettings, ClientWorld, Neighbours
 from ferryman.actors.core.context import Body, Context
@@ -20,10 +22,11 @@ from ferryman.actors.sync_client import sync_client
 from ferryman.actors.sync_messages import CLIENTS, client_name
 from ferryman.actors.transport import read_relay_url
 from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys, derive_group, derive_joined_group
+from ferryman.protocol.crypto.sealing import CONTENT_MARGIN
 from ferryman.protocol.machine import Refused
 from ferryman.protocol.sync.control import Checkpoint, Member, encode_control
 from ferryman.protocol.sync.group import Membership
-from ferryman.protocol.sync.outbox import Enqueue, Queued, SealingRules, Writer
+from ferryman.protocol.sync.outbox import BLOB_TOO_LARGE, OUTBOX_FULL, Enqueue, Queued, SealingRules, Writer
 from ferryman.supervisors.config import RuntimeConfig
 from ferryman.supervisors.spec import ChildSpec
 
@@ -33,6 +36,8 @@ INBOX = "/sync/inbox"
 NONCE_BYTES = 24
 CHAIN_ID_BYTES = 8
 CLIENT_MAILBOX = 1_000
+NO_ROOM = (OUTBOX_FULL, BLOB_TOO_LARGE)  # the relay takes some of it, or allows larger ones another day
+NO_ROOM_SECONDS = 10.0
 
 StartChild = Callable[[str, ChildSpec], Awaitable[Ref[Any]]]
 
@@ -103,14 +108,25 @@ class Harbour:
     async def introduce(self, ctx: Context[Any], member: Membership) -> None:
         """This device's `member` control blob. Its id is made of the device's: tried again, it is a repeat."""
         content = encode_control(Member(self.config.sync.device_name))
-        await self.enqueue(ctx.ref(OUTBOX), member, self.device.device_id[:16], content, control=True)
+        await self._say(ctx, member, self.device.device_id[:16], lambda: content)
 
     async def mark(self, ctx: Context[Any], group_id: bytes, checkpoint: Checkpoint) -> None:
         """This device's checkpoint, if it still belongs to that group."""
         member = (await look(ctx.ref(GROUP))).member
         if member is not None and member.group_id == group_id:
-            content = encode_control(checkpoint)
-            await self.enqueue(ctx.ref(OUTBOX), member, self.ports.ids.new_id(), content, control=True)
+
+            def content() -> bytes:
+                return encode_control(checkpoint.within(self._rules().max_blob_size - CONTENT_MARGIN))
+
+            await self._say(ctx, member, self.ports.ids.new_id(), content)
+
+    async def _say(self, ctx: Context[Any], member: Membership, blob_id: bytes, content: Callable[[], bytes]) -> None:
+        """Returns when this control blob is on disk, however long there is no room for it."""
+        while True:
+            queued = await self.enqueue(ctx.ref(OUTBOX), member, blob_id, content(), control=True)
+            if not (isinstance(queued, Refused) and queued.code in NO_ROOM):
+                return  # another refusal: this id was queued before
+            await trio.sleep(NO_ROOM_SECONDS)
 
     # --- clients
 

@@ -44,9 +44,7 @@ OUTSIDE_CALLS = names("""
 """)
 
 LINES_AT_MOST = 300
-LONGER: dict[str, str] = {  # file: why its one noun needs more
-    "actors/sync_client.py": "one case for each message and for each effect of the session machine",
-}
+LONGER: dict[str, str] = {}  # file: why its one noun needs more
 
 
 @cache

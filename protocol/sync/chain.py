@@ -90,7 +90,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class ChainView:
-    """The receiver's side of one (sender, chain_id): the last 1,024 numbers, and what is missing.
+    """The receiver's side of one (sender, chain_id): the last 1,024 numbers, and what is missing before the last.
 
     newest: those after `recent` that came one by one. They are moved over in packs, so that the usual blob, which is
     the next one, costs a short copy and not a long one.
@@ -106,11 +106,6 @@ class ChainView:
         return self.newest[-1].seq if self.newest else self.recent[-1].seq
 
     @property
-    def top(self) -> int:
-        """The highest number that is known of, seen or missing."""
-        return max(self.last, self.missing[-1][1]) if self.missing else self.last
-
-    @property
     def window(self) -> tuple[Seen, ...]:
         """The last 1,024 numbers, as far as they are known."""
         both = self.recent + self.newest
@@ -123,35 +118,31 @@ def receive(view: ChainView | None, chain: Chain, sealed_hash: bytes) -> tuple[C
     if view is None:
         return ChainView(chain.seq, (seen,)), (Delivered(),)
     before = view.newest[-1] if view.newest else view.recent[-1]
-    if chain.seq == before.seq + 1 and view.top == before.seq:
+    if chain.seq == before.seq + 1:
         if before.sealed_hash != chain.prev:
             return view, (HistoryFork(chain.seq),)
         return _append(view, seen), _NEXT
     return _place(view, seen)
 
 
-def compare(view: ChainView, seq: int, sealed_hash: bytes) -> tuple[ChainView, tuple[Verdict, ...]]:
-    """Another device has seen the chain up to `seq`, and so should we have: everything before its word has come."""
-    if seq > view.top:
-        gap = (view.top + 1, seq)
-        missing = _bounded((*view.missing, gap))
-        return ChainView(view.baseline, view.recent, missing, view.newest), (HistoryGap(*gap),)
+def compare(view: ChainView, seq: int, sealed_hash: bytes) -> tuple[HistoryGap | HistoryFork, ...]:
+    """Another device has seen the chain up to `seq`, and so should we have: everything before its word has come.
+
+    Its word is told and changes nothing: only the chain's own blobs say what the chain is, and the word may be false.
+    """
+    if seq > view.last:
+        return (HistoryGap(view.last + 1, seq),)
     known = view.window
     at = bisect_left(known, seq, key=_seq)
     if at < len(known) and known[at].seq == seq and known[at].sealed_hash != sealed_hash:
-        return view, (HistoryFork(seq),)
-    return view, ()
+        return (HistoryFork(seq),)
+    return ()
 
 
 def receive_row(view: ChainView | None, first: Chain, hashes: Sequence[bytes]) -> ChainView:
     """Blobs that follow each other, all at once: the view that `receive` would lead to, one by one."""
     before = None if view is None else view.newest[-1] if view.newest else view.recent[-1]
-    if (
-        view is not None
-        and before is not None
-        and first.seq == before.seq + 1 == view.top + 1
-        and first.prev == before.sealed_hash
-    ):
+    if view is not None and before is not None and first.seq == before.seq + 1 and first.prev == before.sealed_hash:
         prevs = (first.prev, *hashes)
         row = tuple([Seen(seq, *pair) for seq, pair in enumerate(zip(hashes, prevs, strict=False), first.seq)])
         return ChainView(view.baseline, ChainView(0, view.window, (), row).window, view.missing)
@@ -185,8 +176,8 @@ def _place(view: ChainView, seen: Seen) -> tuple[ChainView, tuple[Verdict, ...]]
         return view, (HistoryFork(seq),)
     verdicts: tuple[Verdict, ...] = (Delivered(),)
     missing = view.missing
-    if seq > view.top + 1:
-        gap = (view.top + 1, seq - 1)
+    if seq > view.last + 1:
+        gap = (view.last + 1, seq - 1)
         missing = _bounded((*missing, gap))
         verdicts = (Delivered(), HistoryGap(*gap))
     elif hole is not None:

@@ -6,6 +6,9 @@
 | checkpoint | heads       | how far its signed sender has seen the others' chains                  |
 
 The content of a control blob is a MessagePack map with `kind`. A kind that this version does not know is not an error.
+
+A checkpoint is read with up to 1,024 heads, as any array of structs (liberal.py), and written with 256 at most and no
+more than fit one blob. What is larger than that can be is not looked at.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ from ferryman.protocol.relay.messages import Bytes16, Bytes32, Uint, clean_devic
 
 MEMBER: Final = "member"
 CHECKPOINT: Final = "checkpoint"
+MAX_HEADS: Final = 256  # some 18 KB; a group has 64 devices, and a device another chain for each store it lost
+HEAD_BYTES: Final = 72  # one head as it is written, at most
+MAP_BYTES: Final = 24  # what stands around them
+MAX_CONTROL_BYTES: Final = 81_920  # 1,024 heads and a tenth; a mebibyte of them held up the loop for half a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,10 @@ class Head:
 class Checkpoint:
     heads: tuple[Head, ...]
 
+    def within(self, size: int) -> Checkpoint:
+        """With the first of its heads only, as many as fit `size` bytes."""
+        return Checkpoint(self.heads[: max(size - MAP_BYTES, 0) // HEAD_BYTES])
+
 
 @dataclass(frozen=True, slots=True)
 class UnknownControl:
@@ -56,7 +67,10 @@ Control: TypeAlias = Member | Checkpoint | UnknownControl
 
 
 class _Kind(Struct, frozen=True):
+    """heads: named, so that it is not walked as something unknown, which may be 16 KiB and no more."""
+
     kind: str
+    heads: msgspec.Raw = msgspec.Raw()
 
 
 class _Member(Struct, frozen=True):
@@ -94,6 +108,8 @@ def encode_control(control: Member | Checkpoint) -> bytes:
 
 def decode_control(content: bytes) -> Control:
     """Raises RemoteProtocolError."""
+    if len(content) > MAX_CONTROL_BYTES:
+        raise RemoteProtocolError(f"a control blob of more than {MAX_CONTROL_BYTES:,} bytes")
     try:
         _ONE_VALUE.decode(content)
         kind = _READ_KIND.read(content)[0].kind

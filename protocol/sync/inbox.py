@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import TypeAlias
 
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
 from ferryman.protocol.sync.chain import ChainView
-from ferryman.protocol.sync.control import Head
+from ferryman.protocol.sync.control import MAX_HEADS, Head
 from ferryman.protocol.sync.strands import ChainKey, Link, Strand, seen, strands
 
 MAX_ABOVE = 10_000
@@ -33,7 +34,6 @@ MAX_ABOVE = 10_000
 
 CHECKPOINT_BLOBS = 256
 CHECKPOINT_SECONDS = 24 * 3600
-MAX_HEADS = 256  # some 20 KB; a group has 64 devices, and a device another chain for each store it lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +209,11 @@ class Inbox:
     def evolve(self, state: InboxState, event: InboxEvent) -> InboxState:
         position = state.positions.get(event.group_id, START)
         match event:
-            case BlobTaken(_, cursor, link, through):
-                above = insert(position.above, (cursor,)) if cursor > through else position.above
-                position = replace(position, chains=seen(position.chains, strands(() if link is None else (link,))))
-                position = settle(position, through, above)
+            case BlobTaken(group_id, cursor, link, through):
+                above = (cursor,) if cursor > through else ()
+                return self.evolve(
+                    state, BlobsTaken(group_id, above, strands(() if link is None else (link,)), through)
+                )
             case BlobsTaken(_, cursors, places, through, data, at):
                 position = count(replace(position, chains=seen(position.chains, places)), data, at)
                 position = settle(position, through, insert(position.above, cursors) if cursors else position.above)
@@ -255,11 +256,19 @@ def is_due(position: Position) -> bool:
 
 
 def heads(position: Position) -> tuple[Head, ...]:
-    found: list[Head] = []
-    for (sender, chain_id), view in position.chains.items():
+    """How far the chains are seen, at most MAX_HEADS: no device can push another out of them for good.
+
+    First the chain that each device was last heard in, then each one's chain before that, and so on. Where not all
+    fit, the next checkpoint begins with another device.
+    """
+    devices: dict[bytes, list[Head]] = {}
+    for (sender, chain_id), view in reversed(list(position.chains.items())):
         last = view.newest[-1] if view.newest else view.recent[-1]
-        found.append(Head(sender, chain_id, last.seq, last.sealed_hash))
-    return tuple(found[-MAX_HEADS:])
+        devices.setdefault(sender, []).append(Head(sender, chain_id, last.seq, last.sealed_hash))
+    found = [devices[sender] for sender in sorted(devices)]
+    first = position.checkpoints % max(len(found), 1)
+    rounds = zip_longest(*found[first:], *found[:first])
+    return tuple([head for each in rounds for head in each if head is not None][:MAX_HEADS])
 
 
 def insert(above: tuple[int, ...], cursors: tuple[int, ...]) -> tuple[int, ...]:

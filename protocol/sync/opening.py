@@ -10,7 +10,8 @@
 | a control blob                      | nothing       |                                        |
 | a checkpoint                        | nothing       | HistoryGap where it has seen more of a |
 |                                     |               | chain that we know, HistoryFork where  |
-|                                     |               | it has seen something else             |
+|                                     |               | it has seen something else; again with |
+|                                     |               | each one, for its word is no proof     |
 | a blob that does not open           | nothing       | UndecryptableBlobs, counted by `Tally` |
 """
 
@@ -26,7 +27,7 @@ from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.messages import BlobEntry
 from ferryman.protocol.sync import chain, events
 from ferryman.protocol.sync.control import Checkpoint, decode_control
-from ferryman.protocol.sync.strands import ChainKey, Link
+from ferryman.protocol.sync.strands import ChainKey, Link, hear
 
 TALLY_SECONDS = 60.0  # one event a sender and minute: a flood of bad blobs must not become a flood of events
 TALLY_SENDERS = 64  # as many as a group has devices; a relay can make up more, and those are counted together
@@ -72,13 +73,13 @@ def open_entry(
         link = Link(entry.sender_id, opened.chain, blob_hash(entry.payload))
         key = (entry.sender_id, opened.chain.chain_id)
         view, verdicts = chain.receive(chains.get(key), opened.chain, link.sealed_hash)
-        chains = {**chains, key: view}
+        chains = dict(chains)
+        hear(chains, key, view)
         fresh = isinstance(verdicts[0], chain.Delivered)
         if len(verdicts) > 1 or not fresh:
             told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
     if opened.control and fresh and opened.sign_pub is not None:
-        chains, more = judge(opened.content, chains)
-        told += more
+        told += judge(opened.content, chains)
     if opened.control or not fresh:
         return PassedOver(link=link if fresh else None), chains, told
     return Given(opened.content, link), chains, told
@@ -103,22 +104,23 @@ def tell(sender: bytes, verdict: chain.Verdict) -> tuple[events.SyncEvent, ...]:
             return ()
 
 
-def judge(content: bytes, chains: Chains) -> tuple[Chains, tuple[events.SyncEvent, ...]]:
-    """What a control blob says about other devices' chains. One that cannot be read says nothing."""
+def judge(content: bytes, chains: Chains) -> tuple[events.SyncEvent, ...]:
+    """What a control blob says about other devices' chains: at most one thing of each. One that cannot be read says
+    nothing, and of a chain that we know nothing of, nothing can be missing."""
     try:
         control = decode_control(content)
     except RemoteProtocolError:
-        return chains, ()
+        return ()
     if not isinstance(control, Checkpoint):
-        return chains, ()
-    after = dict(chains)
-    told: tuple[events.SyncEvent, ...] = ()
-    for head in control.heads:
-        key = (head.device_id, head.chain_id)
-        if (view := after.get(key)) is not None:  # of a chain that we know nothing of, nothing can be missing
-            after[key], verdicts = chain.compare(view, head.seq, head.sealed_hash)
-            told += tuple(event for verdict in verdicts for event in tell(head.device_id, verdict))
-    return after, told
+        return ()
+    heads = {(head.device_id, head.chain_id): head for head in control.heads}
+    return tuple(
+        event
+        for key, head in heads.items()
+        if (view := chains.get(key)) is not None
+        for verdict in chain.compare(view, head.seq, head.sealed_hash)
+        for event in tell(head.device_id, verdict)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.sync.chain import ChainView, receive_row
 
 HASH_BYTES = 16
+MAX_CHAINS = 16  # of one device: one for each store it lost. With more, a member could fill the others' memory
 
 ChainKey: TypeAlias = tuple[bytes, bytes]  # (sender, chain_id)
 
@@ -73,5 +74,15 @@ def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapp
     after = dict(chains)
     for strand in places:
         key = (strand.sender, strand.first.chain_id)
-        after[key] = receive_row(after.get(key), strand.first, strand.row)
+        hear(after, key, receive_row(after.get(key), strand.first, strand.row))
     return after
+
+
+def hear(chains: dict[ChainKey, ChainView], key: ChainKey, view: ChainView) -> None:
+    """This chain looks like this now, and is the one heard of last. Of a device with too many, the one that was not
+    heard of for longest is forgotten: what stands in it may come again."""
+    if chains.pop(key, None) is None:
+        sender = [known for known in chains if known[0] == key[0]]
+        for known in sender[: max(len(sender) - MAX_CHAINS + 1, 0)]:
+            del chains[known]
+    chains[key] = view

@@ -6,7 +6,7 @@
 |---------|--------------------------------------------------------------------------|
 | clock   | `EPOCH` plus Trio's time, which a MockClock drives; `jump` shifts it     |
 | entropy | SHA-256 of seed and counter; every port drawn from one seed is the same  |
-| threads | inline, with a checkpoint before and after                               |
+| threads | inline, with a checkpoint before and after; `hold` keeps work waiting    |
 | human   | the answers of a script; with none left, silence until the question ends |
 """
 
@@ -73,8 +73,21 @@ class FakeEntropy:
 
 
 class InlineThreads:
+    """`hold` makes all work wait for `release`: a disk that takes its time, so that nothing gets on record."""
+
+    _held: trio.Event | None = None
+
+    def hold(self) -> None:
+        self._held = trio.Event()
+
+    def release(self) -> None:
+        if self._held is not None:
+            self._held.set()
+
     async def run(self, work: Callable[[], T]) -> T:
         await trio.lowlevel.checkpoint()
+        if self._held is not None:
+            await self._held.wait()
         done = work()
         await trio.lowlevel.cancel_shielded_checkpoint()  # begun work is waited for, its result is not lost
         return done

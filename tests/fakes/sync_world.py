@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -25,7 +26,7 @@ from ferryman.supervisors.relay_config import RelayConfig
 from ferryman.supervisors.runtime import Runtime, open_runtime
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import FakeClock, make_fake_ports
+from tests.fakes.ports import FakeClock, InlineThreads, make_fake_ports
 
 GENEROUS = {
     "messages_per_minute": 1_000_000,
@@ -49,6 +50,7 @@ class World:
         self.network = MemoryNetwork()
         self.clock = FakeClock()
         self.disks: dict[str, MemoryDisk] = {}
+        self.threads: dict[str, InlineThreads] = {}
         self._seed = seed
         self._opened = 0
 
@@ -56,7 +58,8 @@ class World:
         self._opened += 1
         disk = self.disks.setdefault(name, MemoryDisk(seed=self._seed))
         seed = self._seed * 1000 + self._opened
-        return make_fake_ports(seed, network=self.network, disk=disk, clock=self.clock)
+        ports = make_fake_ports(seed, network=self.network, disk=disk, clock=self.clock)
+        return replace(ports, threads=self.threads.setdefault(name, InlineThreads()))
 
     def kill_disk(self, name: str) -> None:
         """What `name` will find after kill -9: what was written is there, what was in its memory is not."""

@@ -1,10 +1,13 @@
 """A relay that begins anew while a device runs: what waited for the host is given to it all the same."""
 
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
 
 from ferryman.actors.recorder import look
+from ferryman.actors.sync_client import NO_RUN
+from ferryman.actors.sync_messages import PullBlobs, client_path
 from tests.fakes.sync_world import World, connected, flushed, join, receive, until
 
 
@@ -65,3 +68,55 @@ async def test_runs_of_the_relay_are_counted_over_restarts_of_the_device(autojum
             await trio.sleep(5)
             runs += await run_of(b)
     assert runs == [1, 2]
+
+
+@asynccontextmanager
+async def a_history_that_is_not_on_record(world):
+    """Device b, its relay begun anew with one more blob, and b's disk holding all records back."""
+    async with world.device("a") as a, world.device("b") as b:
+        async with world.relay():
+            await join(a, b)
+            await a.sync.push(b"of the history before")
+            await receive(b, 1)
+            await trio.sleep(5)
+        begin_anew(world)
+        world.threads["b"].hold()
+        async with world.relay():
+            await connected(b)
+            await connected(a)
+            await a.sync.push(b"of the history after")
+            try:
+                yield b
+            finally:
+                world.threads["b"].release()
+
+
+async def test_no_blob_of_a_history_is_handed_over_before_that_history_is_on_record(autojump_clock):
+    world, got = World(), []
+    async with a_history_that_is_not_on_record(world) as b, trio.open_nursery() as host:
+        host.start_soon(take_all, b, got)
+        await trio.sleep(60)
+        assert got == [], "a crash now, and its cursor would be taken for one of another history"
+        world.threads["b"].release()
+        await until(lambda: got)
+        assert got == [b"of the history after"]
+        host.cancel_scope.cancel()
+
+
+async def test_a_page_of_a_history_that_is_not_on_record_belongs_to_no_run(autojump_clock):
+    world = World()
+    async with a_history_that_is_not_on_record(world) as b:
+        client = b.system.ref(client_path((await b.sync._group()).member.group_id))
+
+        async def runs():
+            return {blob.run for blob in (await client.ask(PullBlobs(0, 100))).blobs}
+
+        assert await runs() == {NO_RUN}
+        world.threads["b"].release()
+        await trio.sleep(5)
+        assert [await runs()] == [set(await run_of(b))] == [{1}]
+
+
+async def take_all(runtime, got):
+    async for blob in runtime.sync.blobs():
+        got.append(blob.data)

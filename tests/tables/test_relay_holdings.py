@@ -73,7 +73,7 @@ STORED, SWEPT, ENDED, UNREAD = b"s" * 32, b"w" * 32, b"e" * 32, b"u" * 32
 
 def test_taking_back_what_a_failed_transaction_counted_reads_nothing_and_leaves_what_a_count_would_find(tables):
     for number, group_id in enumerate((STORED, SWEPT, ENDED, UNREAD, STORED, SWEPT, UNREAD)):
-        tables.store(group_id, b"i" * 16, push(number), bytes(32), now=0)
+        tables.store(group_id, b"i" * 16, [(push(number), bytes(32))], now=0)
     holdings = Holdings(tables, FakeEntropy(1), GroupLimits)
     counts(holdings, STORED, SWEPT, ENDED)
     holdings.begin([STORED, NEW])
