@@ -110,7 +110,7 @@ class Sync:
 
         Raises BadInput, InviteRefused, AlreadyJoined, Offline, RelayRefused."""
         harbour = self._harbour
-        invite = await self._invites.read(code_or_link, relay_url or harbour.config.sync.relay_url)
+        invite = await self._invites.read(code_or_link, relay_url or harbour.config.sync.access().url)
         invite.check_expiry(harbour.ports.clock.now())
         if invite.bootstrap:
             raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
@@ -228,9 +228,9 @@ class Sync:
             await self._ref(client).send(Reconnect(anew))
 
     def _relay_url(self, given: str | None) -> str:
-        url = given or self._harbour.config.sync.relay_url
+        url = given or self._harbour.config.sync.access().url
         if url is None:
-            raise BadInput("which relay? Give enable() its URL, or set sync.relay_url")
+            raise BadInput("sync.relay_url: which relay? Give enable() its URL, or set it")
         self._harbour.check_relay_url(url)
         return url
 

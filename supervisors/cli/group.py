@@ -20,7 +20,7 @@ from ferryman.protocol.sync.invite import read_link
 from ferryman.protocol.sync.short_code import read_code
 from ferryman.supervisors.cli.command import run_on_device
 from ferryman.supervisors.cli.device import Device, Wish
-from ferryman.supervisors.cli.home import COMMON, Common, find_home, is_device, load_config
+from ferryman.supervisors.cli.home import COMMON, SETTINGS, Common, find_home, is_device, load_config
 from ferryman.supervisors.cli.line import Line, ask
 from ferryman.supervisors.cli.screen import Screen, is_terminal
 from ferryman.supervisors.cli.words import connection, span, waiting
@@ -168,10 +168,11 @@ def join(
 
 
 def require_relay(common: Common) -> str:
-    """The settings' relay. Raises BadInput when there is none."""
-    relay = load_config(find_home(common.home), allow_plain=False, takes=False).sync.relay_url
+    """The settings' relay. Raises BadInput when there is none, BackendUnavailable."""
+    home = find_home(common.home)
+    relay = load_config(home, allow_plain=False, takes=False).sync.access().url
     if relay is None:
-        raise BadInput("which relay? Add --relay URL, or set SYNC_RELAY_URL")
+        raise BadInput(f"{home / SETTINGS}: sync.relay_url: which relay? Add --relay URL, or set it, or SYNC_RELAY_URL")
     return relay
 
 

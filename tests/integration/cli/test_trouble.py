@@ -41,6 +41,27 @@ def test_bad_input_is_one_line_and_code_2_and_makes_nothing(shell, arguments, sa
     assert [path.name for path in shell.folder.iterdir()] == ["a.txt"]
 
 
+@pytest.mark.req("S4-205")
+def test_the_relay_backend_needs_a_url_and_says_where_it_would_stand(shell):
+    for arguments in (["enable"], ["join", "0000-0000-0000-0000"]):
+        done = shell.run(*arguments, "--home", "H", "--allow-plain")
+        assert (done.code, done.out) == (2, "")
+        [line] = done.err.splitlines()
+        assert f"{shell.folder}/H/ferryman.toml: sync.relay_url: " in line
+    assert not (shell.folder / "H").exists()
+
+
+def test_a_backend_that_is_not_built_is_one_line_and_makes_no_device(shell):
+    (shell.folder / "H").mkdir()
+    (shell.folder / "H/ferryman.toml").write_text('[sync]\nbackend = "iroh"\n')
+    for arguments in (["enable"], ["enable", "--relay", "ws://127.0.0.1:9"]):
+        done = shell.run(*arguments, "--home", "H", "--allow-plain")
+        assert (done.code, done.out) == (2, "")
+        [line] = done.err.splitlines()
+        assert '"iroh" is not in this build' in line
+    assert [path.name for path in (shell.folder / "H").iterdir()] == ["ferryman.toml"]
+
+
 def test_with_json_an_error_is_one_object(shell):
     done = shell.run("status", "--home", "H", "--json")
     assert (done.code, done.out) == (2, "")
