@@ -18,6 +18,7 @@ import trio
 from ferryman.actors.control import Clerk, ControlPorts, Say, control
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
 from ferryman.actors.core.ref import Ref
+from ferryman.actors.event_hub import Subscription
 from ferryman.actors.ports import Ports
 from ferryman.actors.recorder import look
 from ferryman.protocol.control import replies, requests
@@ -27,7 +28,16 @@ from ferryman.protocol.crypto.sealing import CONTENT_MARGIN
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.identity import show_id
 from ferryman.protocol.sync.errors import Closed, RelayRefused
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Lagged, StatusChanged
+from ferryman.protocol.sync.events import (
+    BlobPushed,
+    BlobRejected,
+    Connected,
+    Disconnected,
+    Lagged,
+    Reconnecting,
+    RelayKeyChanged,
+    StatusChanged,
+)
 from ferryman.protocol.sync.group import GroupState
 from ferryman.protocol.sync.outbox import OutboxState
 from ferryman.supervisors.blobs import Blob, Invite
@@ -116,6 +126,9 @@ class DeviceClerk:
                 return replies.Cancelled(in_time=await sync.cancel_invite(self._invite))
             case requests.JoinGroup(invite=text, relay_url=relay_url):
                 await sync.join_invite(text, relay_url)
+                return await self._standing(0)
+            case requests.TrustRelay(relay_key=relay_key, settle_seconds=seconds):
+                await self._trust(relay_key, seconds)
                 return await self._standing(0)
             case requests.PushBlob():
                 return await self._push(request, say)
@@ -261,6 +274,20 @@ class DeviceClerk:
     def _is_pushing(self) -> bool:
         return isinstance(self._sync.status(), Connected) and self._sync.outbox().count > 0
 
+    async def _trust(self, relay_key: bytes, settle_seconds: float) -> None:
+        """Returns when the relay was tried with that key. Raises BadInput when it shows another."""
+        sync = self._sync
+        before = await self._group()
+        known = before.member is not None and before.member.relay_key == relay_key
+        async with sync.events() as events:
+            await sync.trust_relay(relay_key)
+            if not before.enabled or (known and isinstance(sync.status(), Connected)):
+                return
+            if known:  # and so no reason for a new try
+                await sync.reconnect()
+            with self._wait(settle_seconds):
+                await tried(events, relay_key)
+
     async def _follow(self, say: Say) -> replies.Reply:
         async with self._sync.events() as events:
             with self._wait(requests.MAX_WAIT_SECONDS):
@@ -274,3 +301,22 @@ class DeviceClerk:
 
     async def _group(self) -> GroupState:
         return await look(self._ref(GROUP))
+
+
+async def tried(events: Subscription, relay_key: bytes) -> None:
+    """The relay was tried with this key. Raises BadInput when it shows another."""
+    stale = False
+    async for event in events:
+        match event:
+            case RelayKeyChanged(relay_key=shown) if shown == relay_key:
+                stale = True  # the end of a try with the key before
+            case RelayKeyChanged(relay_key=shown):
+                raise BadInput(f"the relay shows another key, {show_id(shown)}: ask its operator which key it has")
+            case StatusChanged(Reconnecting()) if stale:
+                stale = False
+            case StatusChanged(Connected() | Reconnecting()):
+                return
+            case StatusChanged(Disconnected(reason=reason)) if reason and not stale:
+                return
+            case _:
+                pass

@@ -51,11 +51,7 @@ def enable(
         relay = require_relay(common)
 
     async def work(device: Device, screen: Screen) -> int:
-        async with device.line() as line:
-            await line.ask(requests.EnableSync(relay_url=relay))
-            standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
-        await tell(standing, screen, "Sync is on")
-        return 0
+        return await enter(device, screen, requests.EnableSync(relay_url=relay), "Sync is on")
 
     return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain))
 
@@ -158,11 +154,7 @@ def join(
         relay = relay or require_relay(common)
 
     async def work(device: Device, screen: Screen) -> int:
-        async with device.line() as line:
-            await line.ask(requests.JoinGroup(invite=text, relay_url=relay))
-            standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
-        await tell(standing, screen, "Joined")
-        return 0
+        return await enter(device, screen, requests.JoinGroup(invite=text, relay_url=relay), "Joined")
 
     return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain), repeatable=False)
 
@@ -202,9 +194,14 @@ def qr_code(text: str) -> str:
     return drawn.getvalue()
 
 
-async def tell(standing: replies.Standing, screen: Screen, done: str) -> None:
+async def enter(device: Device, screen: Screen, request: requests.Request, done: str) -> int:
+    """Have the request carried out, wait for the relay, and say how it stands."""
+    async with device.line() as line:
+        await line.ask(request)
+        standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
     await screen.show(standing, f"{done}: this device is in group {standing.group}, {connection(standing)}.")
     if standing.connection != "connected":
         await screen.note("It connects when the relay is there and a ferryman process holds this device.")
     if standing.warning:
         await screen.note(f"Warning: {standing.warning}.")
+    return 0

@@ -65,6 +65,9 @@ app.command("ferryman.supervisors.cli.pull:pull", name="pull", help="Get what th
 app.command("ferryman.supervisors.cli.watch:watch", name="watch", help="Stay connected, and print what happens.")
 app.command("ferryman.supervisors.cli.status:status", name="status", help="How this device stands.")
 app.command("ferryman.supervisors.cli.status:outbox", name="outbox", help="What waits for the relay.")
+app.command(
+    "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
+)
 app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
 app.command(

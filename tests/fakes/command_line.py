@@ -104,11 +104,13 @@ class RelayProcess:
         self._folder = folder
         self._process: subprocess.Popen | None = None
         self.port = 0
+        self.key = ""
 
     def start(self) -> RelayProcess:
         command = [*FERRYMAN, "relay", "--bind", f"127.0.0.1:{self.port}", "--database", self._folder / "relay.db"]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        self.port = json.loads(self._process.stdout.readline())["port"]
+        said = json.loads(self._process.stdout.readline())
+        self.port, self.key = said["port"], said["key"]
         return self
 
     def kill(self) -> None:
@@ -117,6 +119,10 @@ class RelayProcess:
             self._process.wait()
             self._process.stdout.close()
             self._process = None
+
+    def lose_key(self) -> None:
+        """As an operator does who copies a database without its key: it starts with another one."""
+        (self._folder / "relay.db.key").unlink()
 
     @property
     def url(self) -> str:

@@ -8,6 +8,7 @@ import trio
 
 from ferryman.protocol.control import replies, requests
 from ferryman.protocol.control.lines import Lines, encode
+from ferryman.protocol.identity import show_id
 from ferryman.protocol.sync.events import Error
 from tests.fakes.sync_world import World, connected
 
@@ -97,6 +98,43 @@ async def test_a_refusal_is_a_reply_and_the_conversation_goes_on(autojump_clock,
             assert (reply.type, reply.code) == ("error", code)
             assert "sesame" not in reply.message
         assert (await caller.ask(requests.AskStatus())).indicator == "off"
+
+
+async def test_the_relays_new_key_is_accepted_over_the_socket_and_a_wrong_one_is_told(autojump_clock, world):
+    async with world.relay(), world.device("a") as device:
+        caller, _ = await call(world)
+        refused = await caller.ask(requests.TrustRelay(relay_key=bytes(32)))
+        assert refused.code == "SYNC_NOT_ENABLED"
+        await caller.ask(requests.EnableSync(relay_url=world.url))
+        await connected(device)
+    async with world.relay("another") as other, world.device("a"):
+        for wrong in (bytes(32), bytes(32), b"\1" * 32):
+            caller, _ = await call(world)
+            refused = await caller.ask(requests.TrustRelay(relay_key=wrong, settle_seconds=60))
+            assert (refused.type, refused.code) == ("error", "BAD_INPUT")
+            assert show_id(other.key) in refused.message
+        for _ in range(2):
+            standing = await caller.ask(requests.TrustRelay(relay_key=other.key, settle_seconds=60))
+            assert standing.connection == "connected"
+
+
+async def test_a_key_for_a_relay_that_is_away_is_noted_at_once(autojump_clock, world):
+    async with world.relay(), world.device("a") as device:
+        await device.sync.enable(world.url)
+        await connected(device)
+    async with world.device("a") as device:
+        caller, _ = await call(world)
+        began = trio.current_time()
+        standing = await caller.ask(requests.TrustRelay(relay_key=bytes(32), settle_seconds=60))
+        assert (standing.connection, trio.current_time() - began < 1) == ("reconnecting", True)
+        await device.sync.disable()
+        standing = await caller.ask(requests.TrustRelay(relay_key=b"\1" * 32, settle_seconds=60))
+        assert (standing.indicator, trio.current_time() - began < 1) == ("off", True)
+    async with world.relay(), world.device("a"):
+        caller, _ = await call(world)
+        standing = await caller.ask(requests.EnableSync())
+        standing = await caller.ask(requests.AskStatus(settle_seconds=60))
+        assert "another key" in standing.reason
 
 
 async def test_blobs_are_not_taken_behind_the_back_of_the_host(autojump_clock, world):
