@@ -53,13 +53,26 @@ def test_the_option_comes_before_the_variable_before_the_platforms_place(
         "[keys]\nallow_plain = false\n[sync]\npad_blobs = false",
         '[sync]\ndevice_name = "laptop"  # mine\n',
         '[sync]\ndevice_name = "laptop"',
+        "[ keys ]\nuse_os_keychain = false\n",
+        '["keys"]\nuse_os_keychain = false\n[sync]\n',
+        "keys.use_os_keychain = false\n[sync]\n",
+        "keys.allow_plain = false\n",
+        "keys = {}\n",
+        "keys = { allow_plain = true }\n",
+        'sync.device_name = """\n[keys]\n"""\n',
+        "[keys]\r\nuse_os_keychain = false\r\n",
     ],
 )
-def test_plain_keys_are_allowed_and_everything_else_stays(text):
+def test_plain_keys_are_allowed_and_everything_else_stays_or_it_is_refused(text):
     before = tomllib.loads(text)
     before.setdefault("keys", {})["allow_plain"] = True
-    assert tomllib.loads(with_plain_keys_allowed(text)) == before
-    assert "# mine" in with_plain_keys_allowed(text) or "# mine" not in text
+    try:
+        after = with_plain_keys_allowed(text)
+    except BadInput:
+        after = ""
+    assert after or text == "keys = {}\n", "it is refused"
+    assert not after or tomllib.loads(after) == before
+    assert "# mine" in after or "# mine" not in text
 
 
 # --- the folder

@@ -99,6 +99,22 @@ def test_allow_plain_is_said_once(shell):
     assert "unsealed" in status["warning"]
 
 
+def test_settings_that_cannot_be_added_to_are_refused_before_a_device_is_made(shell):
+    (shell.folder / "H").mkdir()
+    settings = shell.folder / "H/ferryman.toml"
+    settings.write_text("keys = { use_os_keychain = false }\n")
+    done = shell.run("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert f"{settings}: " in done.err
+    assert settings.read_text() == "keys = { use_os_keychain = false }\n"
+    assert [path.name for path in (shell.folder / "H").iterdir()] == ["ferryman.toml"]
+    settings.write_text("keys = { use_os_keychain = false, allow_plain = true }\n")
+    shell.ok("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    settings.write_text("keys.use_os_keychain = false\n")
+    shell.ok("enable", "--home", "H", "--allow-plain")
+    shell.ok("status", "--home", "H")
+
+
 def test_a_push_without_a_relay_waits_in_the_outbox_and_goes_out_later(shell, relay):
     (shell.folder / "a.txt").write_bytes(b"ahoy\n")
     shell.pair(relay.url, "A", "B")
