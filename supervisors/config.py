@@ -24,7 +24,7 @@ from pydantic import Field, SecretBytes, SecretStr, ValidationError, field_valid
 
 from ferryman.protocol.crypto.keys import SEED_BYTES
 from ferryman.protocol.errors import BadInput
-from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, MAX_BLOB_SIZE
+from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, LARGEST_BLOB_SIZE, MAX_BLOB_SIZE
 from ferryman.supervisors.backends import Access, Relay, RelayBackend, RelayUrl, Table, access_by
 
 PASSPHRASE = "FERRYMAN_PASSPHRASE"  # noqa: S105 - the variable's name
@@ -85,7 +85,7 @@ class SyncConfig(Table):
     """Hide the exact size of a blob (PADME): at most 12 % more bytes."""
     compress_blobs: bool = False
     """Compress before sealing; then padding is always on."""
-    max_blob_size: Annotated[int, Field(ge=1_024, le=16 * MAX_BLOB_SIZE)] = MAX_BLOB_SIZE
+    max_blob_size: Annotated[int, Field(ge=1_024, le=LARGEST_BLOB_SIZE)] = MAX_BLOB_SIZE
     """Bytes of a sealed blob; data may be 256 less. The relay's own limit counts too."""
     inline_bytes: Annotated[int, Field(ge=0, le=INLINE_CAP_BYTES)] = INLINE_CAP_BYTES
     """Blobs up to this size come with their notice, without a pull."""

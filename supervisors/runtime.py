@@ -39,8 +39,9 @@ from ferryman.protocol.errors import BadInput
 from ferryman.protocol.sync.group import GroupState
 from ferryman.protocol.sync.inbox import START, InboxState
 from ferryman.protocol.sync.outbox import TABLE, OutboxState, Totals
+from ferryman.supervisors.clerk import DeviceClerk
 from ferryman.supervisors.config import RuntimeConfig
-from ferryman.supervisors.control import DeviceClerk, serve_commands
+from ferryman.supervisors.control import serve_commands
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.node import TreeNode
 from ferryman.supervisors.spec import ChildSpec, Supervisor

@@ -20,10 +20,11 @@ import trio
 from ferryman.actors.keychain_errors import DeviceInUse
 from ferryman.actors.ports import Ports
 from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.clerk import DeviceClerk
 from ferryman.supervisors.cli.home import SETTINGS, load_config, require_device, settings_with_plain_keys
 from ferryman.supervisors.cli.keys import KeyRing
 from ferryman.supervisors.cli.line import ClerkLine, HolderEnded, Line, connect
-from ferryman.supervisors.control import SOCKET_NAME, DeviceClerk, max_data
+from ferryman.supervisors.control import SOCKET_NAME, max_data
 from ferryman.supervisors.runtime import open_runtime
 
 PATIENCE_SECONDS = 10.0

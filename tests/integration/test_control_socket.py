@@ -1,6 +1,7 @@
 """The local socket of a device, on a network in memory: who is answered, who is hung up on."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import trio
 
 from ferryman.protocol.control import replies, requests
 from ferryman.protocol.control.lines import Lines, encode
+from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.identity import show_id
 from ferryman.protocol.sync.events import Error
-from tests.fakes.sync_world import World, connected
+from ferryman.supervisors.clerk import DeviceClerk
+from tests.fakes.sync_world import World, connected, join
 
 SOCKET = Path("/home/control.sock")
 LOUD = Error(0, "x" * 1_000)
@@ -46,6 +49,14 @@ async def call(world):
     caller = Caller(await world.network.open_local(SOCKET))
     hello = await caller.hear()
     return caller, hello
+
+
+def clerk_of(runtime, world):
+    return DeviceClerk(world.config("x"), world.ports("x"), runtime.sync, runtime.system.ref, "", takes=True)
+
+
+async def keep_quiet(_):
+    await trio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -145,6 +156,47 @@ async def test_blobs_are_not_taken_behind_the_back_of_the_host(autojump_clock, w
         refused = await caller.ask(requests.TakeBlobs(cursors=[1]))
         assert (refused.type, refused.code) == ("error", "BAD_INPUT")
         assert "keeps its blobs" in refused.message
+
+
+async def test_what_was_compressed_comes_in_pages_that_a_reader_takes(autojump_clock, world):
+    async with world.relay(), world.device("a", compress_blobs=True) as a, world.device("b") as b:
+        await join(a, b)
+        for _ in range(9):
+            await a.sync.push(bytes(1_048_000))
+        clerk = clerk_of(b, world)
+        sizes, cursors = [], []
+        while True:
+            page = await clerk.serve(requests.PullBlobs(), keep_quiet)
+            sizes.append(len(encode(page)))
+            cursors += [blob.cursor for blob in page.blobs]
+            await clerk.serve(requests.TakeBlobs(cursors=[blob.cursor for blob in page.blobs]), keep_quiet)
+            if not page.has_more:
+                break
+        assert (len(cursors), len(set(cursors))) == (9, 9)
+        assert max(sizes) <= replies.PAGE_BYTES
+        assert b.sync.last_cursor() == cursors[-1]
+
+
+async def test_a_blob_that_could_not_be_taken_can_be_taken_later(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        await a.sync.push(b"ahoy")
+        clerk = clerk_of(b, world)
+        [given] = (await clerk.serve(requests.PullBlobs(), keep_quiet)).blobs
+        blob = clerk._page[given.cursor]
+
+        async def refuse(_):
+            raise AppError("the disk is full", code="STORAGE_FULL")
+
+        clerk._page[given.cursor] = replace(blob, take=refuse)
+        with pytest.raises(AppError, match="full"):
+            await clerk.serve(requests.TakeBlobs(cursors=[given.cursor]), keep_quiet)
+        assert given.cursor in clerk._page, "nobody took it"
+        clerk._page[given.cursor] = blob
+        taken = await clerk.serve(requests.TakeBlobs(cursors=[given.cursor]), keep_quiet)
+        assert taken.last_cursor == given.cursor
+        with pytest.raises(BadInput, match="not in the last page"):
+            await clerk.serve(requests.TakeBlobs(cursors=[given.cursor]), keep_quiet)
 
 
 @pytest.mark.parametrize("words", [b"{}\n", b"\n", b"\xff\x00\n", b"[" * 20_000 + b"\n", b"x" * 1_500_000])

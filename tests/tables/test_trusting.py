@@ -6,7 +6,7 @@ import trio
 from ferryman.actors.event_hub import EventHub
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.sync.events import Connected, ConnectionInfo, Reconnecting, RelayKeyChanged, StatusChanged
-from ferryman.supervisors.control import tried
+from ferryman.supervisors.clerk import tried
 
 NEW, OTHER = b"n" * 32, b"o" * 32
 WELCOMED = StatusChanged(Connected(ConnectionInfo("relay", 0, 0)))
