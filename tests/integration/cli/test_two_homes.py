@@ -40,6 +40,20 @@ def test_standard_input_and_output_are_a_file_too(shell, relay):
     assert shell.ok("pull", "--home", "B", "--out", "-").out == "", "what was written was taken"
 
 
+def test_what_standard_output_did_not_take_comes_again_under_the_same_id(shell, relay):
+    (shell.folder / "b.bin").write_bytes(bytes(500_000))
+    shell.pair(relay.url, "A", "B")
+    [pushed] = shell.ok("push", "b.bin", "--home", "A", "--json").objects
+    for _ in range(2):  # more than a pipe holds, and a reader that has seen enough
+        with holder(shell.folder, "pull", "--home", "B", "--out", "-", "--json") as pulling:
+            assert pushed["id"] in pulling.stdout.read(200)
+            pulling.stdout.close()
+            assert pulling.wait(60) == 141
+    [blob] = shell.ok("pull", "--home", "B", "--out", "-", "--json").objects
+    assert blob["id"] == pushed["id"]
+    assert shell.ok("pull", "--home", "B", "--out", "-", "--json").out == ""
+
+
 def test_commands_go_through_the_process_that_holds_the_device(shell, relay):
     (shell.folder / "a.txt").write_bytes(b"ahoy\n")
     shell.pair(relay.url, "A", "B")
