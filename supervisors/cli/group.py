@@ -51,7 +51,10 @@ def enable(
         relay = require_relay(common)
 
     async def work(device: Device, screen: Screen) -> int:
-        return await enter(device, screen, requests.EnableSync(relay_url=relay), "Sync is on")
+        async with device.line() as line:
+            await line.ask(requests.EnableSync(relay_url=relay))
+            await tell(await settle(line), screen, "Sync is on")
+        return 0
 
     return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain))
 
@@ -154,7 +157,12 @@ def join(
         relay = relay or require_relay(common)
 
     async def work(device: Device, screen: Screen) -> int:
-        return await enter(device, screen, requests.JoinGroup(invite=text, relay_url=relay), "Joined")
+        async with device.line() as line, seen_through(screen) as interrupted:
+            standing = await ask(line, requests.JoinGroup(invite=text, relay_url=relay), replies.Standing)
+            if not interrupted.is_set():
+                standing = await settle(line)
+            await tell(standing, screen, "Joined")
+        return 0
 
     return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain), repeatable=False)
 
@@ -194,14 +202,40 @@ def qr_code(text: str) -> str:
     return drawn.getvalue()
 
 
-async def enter(device: Device, screen: Screen, request: requests.Request, done: str) -> int:
-    """Have the request carried out, wait for the relay, and say how it stands."""
-    async with device.line() as line:
-        await line.ask(request)
-        standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
+@asynccontextmanager
+async def seen_through(screen: Screen) -> AsyncGenerator[trio.Event]:
+    """The block goes on to its end also when the command is interrupted, which is explained. The event: it was."""
+    interrupted = trio.Event()
+
+    async def explain() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            if not done.is_set():
+                interrupted.set()
+                with trio.CancelScope(shield=True):
+                    await screen.note("The invite may be spent by now, so this goes on; Ctrl-C once more ends it.")
+            raise
+
+    done = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(explain)
+        with trio.CancelScope(shield=True):
+            try:
+                yield interrupted
+            finally:
+                done.set()
+        nursery.cancel_scope.cancel()
+
+
+async def settle(line: Line) -> replies.Standing:
+    """How it stands once the relay was tried."""
+    return await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
+
+
+async def tell(standing: replies.Standing, screen: Screen, done: str) -> None:
     await screen.show(standing, f"{done}: this device is in group {standing.group}, {connection(standing)}.")
     if standing.connection != "connected":
         await screen.note("It connects when the relay is there and a ferryman process holds this device.")
     if standing.warning:
         await screen.note(f"Warning: {standing.warning}.")
-    return 0
