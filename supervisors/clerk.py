@@ -156,7 +156,9 @@ class DeviceClerk:
         return is_settled(status, enabled) and connection_of(status) != "connected"
 
     def _waiting(self, blob_id: bytes, enabled: bool) -> replies.Waiting:
-        if not enabled:
+        if self._hurried:
+            reason = "the process that held this device has ended"
+        elif not enabled:
             reason = "sync is switched off"
         elif connection_of(self._sync.status()) == "connected":
             reason = "the relay has not answered in time"

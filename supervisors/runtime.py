@@ -23,6 +23,7 @@ from typing import Any
 
 import trio
 
+from ferryman.actors.core.errors import RecoveryFailed
 from ferryman.actors.core.events import Crashed, DeadLetter, Ended, Event, Stuck
 from ferryman.actors.group import group
 from ferryman.actors.inbox import inbox
@@ -184,6 +185,8 @@ async def show_what_is_known(harbour: Harbour, system: System) -> None:
 
 def report(event: Event) -> None:
     match event:
+        case Crashed(cause=RecoveryFailed()):
+            log.warning("%s", event)  # whoever opened the runtime, or started the child, is told what is wrong
         case Crashed():
             log.error("%s", event)
         case Stuck(path, _, seconds):

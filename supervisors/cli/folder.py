@@ -32,6 +32,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        if path.exists() and not path.is_dir():
+            raise BadInput(f"{path}: is a file; --out names a directory")
         try:
             FileDisk().make_directory(path, mode=FOLDER_MODE)
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -289,7 +289,7 @@ async def test_a_device_that_stops_answers_who_only_waits(autojump_clock, world)
     assert trio.current_time() - began < 2
     waiting = await pushing.hear()
     assert waiting is not None, "it was cut off"
-    assert waiting.type == "waiting"
+    assert (waiting.type, waiting.reason) == ("waiting", "the process that held this device has ended")
     while (reply := await following.hear()).type != "error":
         pass
     assert reply.code == "CLOSED"

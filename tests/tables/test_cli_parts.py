@@ -125,6 +125,12 @@ def test_a_pipe_in_the_way_holds_up_nobody(tmp_path):
         assert folder.store(42, ID, b"ours").name == "00000042-1a2b3c4d-2"
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "in").write_bytes(b"ahoy")
+    with pytest.raises(BadInput, match="is a file; --out names a directory"):
+        Folder(tmp_path / "in")
+
+
 def test_one_process_at_a_time_writes_into_a_folder(tmp_path):
     with Folder(tmp_path), pytest.raises(BadInput, match="another ferryman"):
         Folder(tmp_path)

@@ -5,11 +5,13 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 
-from tests.fakes.command_line import end, holder, wait_for
+from tests.fakes.command_line import FERRYMAN, end, holder, wait_for
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,39 @@ def test_allow_plain_is_said_once(shell):
     [status] = shell.ok("status", "--home", "H", "--json").objects
     assert (status["indicator"], status["connection"]) == ("failed", "reconnecting"), "the introduction waits"
     assert "unsealed" in status["warning"]
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_no_file_of_a_device_takes_the_place_of_a_closed_stream(shell, closed):
+    """The shell closes one; whatever the command opens next must not be what it prints into."""
+    (shell.folder / "x").write_bytes(b"ahoy\n")
+    shell.ok("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    look = (
+        "import os, sys; from ferryman.supervisors.cli import main; main.keep_standard_streams();"
+        f" opened = os.open('x', os.O_RDWR); assert opened > 2, opened; sys.std{['in', 'out', 'err'][closed]}.flush();"
+        f" print('fine', file=sys.std{'err' if closed == 1 else 'out'})"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {closed}>&-', sys.executable, "-c", look],
+        capture_output=True, text=True, check=False, cwd=shell.folder,
+    )  # fmt: skip
+    assert "fine" in done.stdout + done.stderr, done
+    command = ["push", "-", "--no-wait"] if closed == 0 else ["status"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {closed}>&-', *FERRYMAN, *command, "--home", "H"],
+        capture_output=True, text=True, check=False, cwd=shell.folder,
+    )  # fmt: skip
+    assert done.returncode == (0 if closed == 2 else 2)
+    assert len(done.stderr.splitlines()) == (0 if closed == 2 else 1)
+
+
+def test_a_ledger_that_cannot_be_read_is_one_line(shell):
+    shell.ok("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    (shell.folder / "H/ledger.db").write_bytes(b"garbage")
+    done = shell.run("status", "--home", "H")
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1, done.err
+    assert "this is no Ferryman ledger" in done.err
 
 
 def test_settings_that_cannot_be_added_to_are_refused_before_a_device_is_made(shell):
