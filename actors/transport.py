@@ -268,7 +268,7 @@ async def _shake_hands(ports: Ports, dialing: Dialing, socket: WebSocketConnecti
         shown = known.remote_static
         return LinkEnd(
             "the relay shows another key than before: someone is in between, or the relay lost its key. "
-            f"If its operator says that its key is {b64encode(shown).decode()}, trust_relay accepts it",
+            f"If its operator says that its key is {b64encode(shown).decode()}, `ferryman trust` accepts it",
             notable=True,
             other_key=shown,
         )

@@ -20,11 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretBytes, SecretStr, ValidationError, field_validator
 
-from ferryman.actors.transport import read_relay_url
+from ferryman.protocol.crypto.keys import SEED_BYTES
 from ferryman.protocol.errors import BadInput
-from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, MAX_BLOB_SIZE
+from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, LARGEST_BLOB_SIZE, MAX_BLOB_SIZE
+from ferryman.supervisors.backends import Access, Relay, RelayBackend, RelayUrl, Table, access_by
 
 PASSPHRASE = "FERRYMAN_PASSPHRASE"  # noqa: S105 - the variable's name
 OVERRIDES = {
@@ -37,12 +38,6 @@ OVERRIDES = {
 }
 
 Milliseconds = Annotated[int, Field(ge=10, le=3_600_000)]
-
-
-class Table(BaseModel):
-    """Exact types, no unknown keys, never changed after loading."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 def _passphrase() -> SecretStr | None:
@@ -68,10 +63,12 @@ class KeysConfig(Table):
 class SyncConfig(Table):
     """relay_url: wss://..., or ws://... on this machine and in a trusted network."""
 
-    backend: Literal["relay"] = "relay"
-    relay_url: str | None = None
+    backend: RelayBackend = Relay()
+    relay_url: RelayUrl | None = None
     api_key: SecretStr | None = Field(default=None, strict=False)
     """Sent as a bearer token, over TLS only."""
+    device_keypair: Annotated[SecretBytes, Field(min_length=SEED_BYTES, max_length=SEED_BYTES)] | None = None
+    """The 32-byte seed of the device's keys, in code only. None: made at the first start, loaded from then on."""
     device_name: Annotated[str, Field(min_length=1, max_length=200)] = Field(default_factory=_host_name)
     auto_reconnect: bool = True
     reconnect_delay_ms: Milliseconds = 1_000
@@ -88,7 +85,7 @@ class SyncConfig(Table):
     """Hide the exact size of a blob (PADME): at most 12 % more bytes."""
     compress_blobs: bool = False
     """Compress before sealing; then padding is always on."""
-    max_blob_size: Annotated[int, Field(ge=1_024, le=16 * MAX_BLOB_SIZE)] = MAX_BLOB_SIZE
+    max_blob_size: Annotated[int, Field(ge=1_024, le=LARGEST_BLOB_SIZE)] = MAX_BLOB_SIZE
     """Bytes of a sealed blob; data may be 256 less. The relay's own limit counts too."""
     inline_bytes: Annotated[int, Field(ge=0, le=INLINE_CAP_BYTES)] = INLINE_CAP_BYTES
     """Blobs up to this size come with their notice, without a pull."""
@@ -96,15 +93,10 @@ class SyncConfig(Table):
     """PEM file with the certificate authority of a relay of your own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
-    @field_validator("relay_url")
-    @classmethod
-    def _is_a_relay_url(cls, url: str | None) -> str | None:
-        if url is not None:
-            try:
-                read_relay_url(url)
-            except BadInput as error:
-                raise ValueError(error.message) from None
-        return url
+    def access(self) -> Access:
+        """The relay of the backend that was chosen. Raises BackendUnavailable."""
+        chosen = access_by(self.backend)
+        return Access(self.relay_url or chosen.url, self.api_key or chosen.api_key)
 
 
 class ControlConfig(Table):
@@ -171,5 +163,8 @@ def override(document: dict[str, Any], environment: Mapping[str, str]) -> None:
 def complaint(error: ValidationError) -> str:
     """The first wrong key in one line. Values are left out: one of them may be a secret."""
     first = error.errors(include_url=False, include_input=False)[0]
-    key = ".".join(str(step) for step in first["loc"]) or "the configuration"
+    steps = [str(step) for step in first["loc"]]
+    if steps[:2] == ["sync", "backend"]:
+        del steps[2:3]  # the kind, which is no key of its own
+    key = ".".join(steps) or "the configuration"
     return f"{key}: {first['msg'].removeprefix('Value error, ')}"

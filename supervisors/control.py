@@ -1,4 +1,4 @@
-"""The local socket of a runtime: which requests it carries out, and how.
+"""The local socket of a runtime, in its tree.
 
     <home>/control.sock  -->  /control/socket (dynamic: a broken socket ends no device)  -->  Clerk  -->  runtime.sync
 
@@ -8,40 +8,22 @@ Commands carry out their own requests by the same Clerk when no process holds th
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, assert_never
 
 import trio
 
-from ferryman.actors.control import Clerk, ControlPorts, Say, control
+from ferryman.actors.control import Clerk, ControlPorts, control
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
-from ferryman.actors.core.ref import Ref
 from ferryman.actors.ports import Ports
-from ferryman.actors.recorder import look
-from ferryman.protocol.control import replies, requests
-from ferryman.protocol.control.events import describe, describe_status
-from ferryman.protocol.control.standing import connection_of, is_settled, make_standing
 from ferryman.protocol.crypto.sealing import CONTENT_MARGIN
-from ferryman.protocol.errors import BadInput
-from ferryman.protocol.identity import show_id
-from ferryman.protocol.sync.errors import Closed, RelayRefused
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Lagged, StatusChanged
-from ferryman.protocol.sync.group import GroupState
-from ferryman.protocol.sync.outbox import OutboxState
-from ferryman.supervisors.blobs import Blob, Invite
 from ferryman.supervisors.config import RuntimeConfig
-from ferryman.supervisors.harbour import GROUP, OUTBOX
-from ferryman.supervisors.queue_times import queue_times
 from ferryman.supervisors.spec import ChildSpec
-from ferryman.supervisors.sync import Sync
 from ferryman.supervisors.system import System
 
 SOCKET_NAME = "control.sock"
 PARENT = "/control"
 GRACE_SECONDS = 5.0  # more than the socket's own drain
-ALL_BYTES = 2**63
 
 
 @asynccontextmanager
@@ -71,206 +53,3 @@ async def serve_commands(
 
 def max_data(config: RuntimeConfig) -> int:
     return config.sync.max_blob_size - CONTENT_MARGIN
-
-
-class DeviceClerk:
-    """Carries out requests, one after the other, over one runtime. takes: may take blobs in the host's stead."""
-
-    def __init__(
-        self,
-        config: RuntimeConfig,
-        ports: Ports,
-        sync: Sync,
-        ref: Callable[[str], Ref[Any]],
-        warning: str,
-        *,
-        takes: bool,
-    ) -> None:
-        self._config = config
-        self._ports = ports
-        self._sync = sync
-        self._ref = ref
-        self._warning = warning
-        self._takes = takes
-        self._page: dict[int, Blob] = {}
-        self._invite: Invite | None = None
-        self._patience = trio.CancelScope()
-        self._hurried = False
-
-    async def serve(self, request: requests.Request, say: Say) -> replies.Reply:
-        """The last reply; those before it go to `say`. Raises AppError."""
-        sync = self._sync
-        match request:
-            case requests.EnableSync(relay_url=relay_url):
-                await sync.enable(relay_url)
-                return await self._standing(0)
-            case requests.DisableSync():
-                await sync.disable()
-                return await self._standing(0)
-            case requests.CreateInvite(direct=direct):
-                invite = self._invite = await sync.create_invite(direct=direct)
-                return replies.Invited(link=invite.link, short_code=invite.short_code, expires_at=invite.expires_at)
-            case requests.CancelInvite():
-                if self._invite is None:
-                    raise BadInput("no invite was made over this connection")
-                return replies.Cancelled(in_time=await sync.cancel_invite(self._invite))
-            case requests.JoinGroup(invite=text, relay_url=relay_url):
-                await sync.join_invite(text, relay_url)
-                return await self._standing(0)
-            case requests.PushBlob():
-                return await self._push(request, say)
-            case requests.PullBlobs(after=after, limit=limit):
-                return await self._pull(after, limit)
-            case requests.TakeBlobs(cursors=cursors):
-                return await self._take(cursors)
-            case requests.AskStatus(settle_seconds=seconds):
-                return await self._standing(seconds)
-            case requests.ListOutbox(limit=limit):
-                return await self._outbox(limit)
-            case requests.Follow():
-                return await self._follow(say)
-            case _:
-                assert_never(request)
-
-    def hurry(self) -> None:
-        """The device is about to stop: whoever only waits is answered now."""
-        self._hurried = True
-        self._patience.cancel()
-
-    def _wait(self, seconds: float) -> trio.CancelScope:
-        """A scope for what may be given up, at the end of `seconds` or when the device stops."""
-        self._patience = trio.move_on_after(seconds)
-        if self._hurried:
-            self._patience.cancel()
-        return self._patience
-
-    # --- out
-
-    async def _push(self, request: requests.PushBlob, say: Say) -> replies.Reply:
-        sync = self._sync
-        async with sync.events() as events:
-            blob_id = await sync.enqueue(request.data)
-            await say(replies.Queued(id=blob_id.hex()))
-            enabled = (await self._group()).enabled
-            with self._wait(request.wait_seconds):
-                if not request.patient and self._is_away(enabled):
-                    return self._waiting(blob_id, enabled)
-                async for event in events:
-                    match event:
-                        case BlobPushed(id=done, cursor=cursor) if done == blob_id:
-                            return replies.Pushed(id=blob_id.hex(), cursor=cursor)
-                        case BlobRejected(id=done, code=code) if done == blob_id:
-                            raise RelayRefused(f"the relay will never take this blob (error {code})")
-                        case StatusChanged() if not request.patient and self._is_away(enabled):
-                            break
-                        case Lagged():  # what became of it may have been among what we missed
-                            break
-                        case _:
-                            pass
-        return self._waiting(blob_id, enabled)
-
-    def _is_away(self, enabled: bool) -> bool:
-        """There is no connection, and none is being made for the first time."""
-        status = self._sync.status()
-        return is_settled(status, enabled) and connection_of(status) != "connected"
-
-    def _waiting(self, blob_id: bytes, enabled: bool) -> replies.Waiting:
-        if not enabled:
-            reason = "sync is switched off"
-        elif connection_of(self._sync.status()) == "connected":
-            reason = "the relay has not answered in time"
-        else:
-            reason = "the relay is not reachable now"
-        return replies.Waiting(id=blob_id.hex(), reason=reason)
-
-    async def _outbox(self, limit: int) -> replies.OutboxPage:
-        member = (await self._group()).member
-        state: OutboxState = await look(self._ref(OUTBOX))
-        lane = None if member is None else state.lanes.get(member.group_id)
-        if lane is None:
-            return replies.OutboxPage(count=0, bytes=0, waiting=[], refused=[])
-        oldest = lane.shelf.after(0, blobs=limit, size=ALL_BYTES)
-        ids = [waiting.blob_id for waiting in oldest]
-        times = await self._ports.threads.run(lambda: queue_times(self._ports.disk, self._config.ledger, ids))
-        introduction = self._sync.device_id()[:16]
-        entries = [
-            replies.OutboxEntry(
-                id=waiting.blob_id.hex(),
-                size=waiting.size,
-                queued_at=times.get(waiting.blob_id),
-                introduction=waiting.blob_id == introduction,
-            )
-            for waiting in oldest
-        ]
-        refused = [blob_id.hex() for blob_id, _ in lane.rejected]
-        return replies.OutboxPage(count=lane.shelf.count, bytes=lane.shelf.size, waiting=entries, refused=refused)
-
-    # --- in
-
-    async def _pull(self, after: int | None, limit: int) -> replies.Page:
-        page = await self._sync.pull(after, limit)
-        self._page = {blob.cursor: blob for blob in page.blobs}
-        given = [
-            replies.Given(
-                cursor=blob.cursor,
-                id=blob.id.hex(),
-                sender=show_id(blob.sender),
-                timestamp=blob.timestamp,
-                data=blob.data,
-            )
-            for blob in page.blobs
-        ]
-        return replies.Page(blobs=given, has_more=page.has_more, max_cursor=page.max_cursor)
-
-    async def _take(self, cursors: list[int]) -> replies.Taken:
-        if not self._takes:
-            raise BadInput(
-                "the process that holds this device keeps its blobs to itself; `ferryman pull --after 0` reads them"
-                " without taking them"
-            )
-        for cursor in cursors:
-            blob = self._page.pop(cursor, None)
-            if blob is None:
-                raise BadInput(f"blob {cursor} was not in the last page of this connection")
-            await blob.taken()
-        return replies.Taken(last_cursor=self._sync.last_cursor())
-
-    # --- how it stands
-
-    async def _standing(self, settle_seconds: float) -> replies.Standing:
-        sync = self._sync
-        enabled = (await self._group()).enabled
-        async with sync.events() as events:
-            with self._wait(settle_seconds):
-                while not is_settled(sync.status(), enabled) or self._is_pushing():
-                    await events.receive()
-        state = await self._group()
-        return make_standing(
-            state.member,
-            state.enabled,
-            sync.status(),
-            device_id=sync.device_id(),
-            device_name=self._config.sync.device_name,
-            waiting=sync.outbox().count,
-            waiting_bytes=sync.outbox().bytes,
-            last_cursor=sync.last_cursor(),
-            pid=os.getpid(),
-            warning=self._warning,
-        )
-
-    def _is_pushing(self) -> bool:
-        return isinstance(self._sync.status(), Connected) and self._sync.outbox().count > 0
-
-    async def _follow(self, say: Say) -> replies.Reply:
-        async with self._sync.events() as events:
-            with self._wait(requests.MAX_WAIT_SECONDS):
-                if is_settled(self._sync.status(), (await self._group()).enabled):
-                    await say(describe_status(self._sync.status()))
-                async for event in events:
-                    happened = describe(event)
-                    if happened is not None:
-                        await say(happened)
-        raise Closed
-
-    async def _group(self) -> GroupState:
-        return await look(self._ref(GROUP))

@@ -144,6 +144,7 @@ class Harbour:
 
     async def _world(self, member: Membership) -> ClientWorld:
         sync = self.config.sync
+        api_key = sync.access().api_key
         settings = ClientSettings(
             device_name=sync.device_name,
             auto_reconnect=sync.auto_reconnect,
@@ -151,7 +152,7 @@ class Harbour:
             max_reconnect_delay=sync.max_reconnect_delay_ms / 1000,
             inline=sync.inline_bytes,
             max_blob_size=sync.max_blob_size,
-            api_key=None if sync.api_key is None else sync.api_key.get_secret_value(),
+            api_key=None if api_key is None else api_key.get_secret_value(),
             ca_file=sync.ca_file,
         )
         return ClientWorld(

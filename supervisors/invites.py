@@ -10,6 +10,8 @@ The relay sees neither the second half nor the payload (wire §9).
 from __future__ import annotations
 
 import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -19,7 +21,7 @@ import segno
 from ferryman.actors.http_client import Answer, request
 from ferryman.actors.ports import Ports
 from ferryman.actors.transport import RelayAddress, read_relay_url
-from ferryman.protocol.errors import BadInput
+from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync.errors import InviteRefused, RelayRefused
 from ferryman.protocol.sync.invite import GroupInvite, read_link, read_payload
 from ferryman.protocol.sync.short_code import derive_key, new_code, open_payload, read_code, seal_payload
@@ -79,8 +81,9 @@ class InviteDesk:
             raise InviteRefused("no such invite: it expired, was used, or the code is mistyped; ask for a new one")
         if answer.status != 200:
             raise refusal(answer)
-        key = await self._ports.threads.run(partial(derive_key, code))
-        return read_payload(open_payload(read(answer, Held).encrypted_payload, code=code, key=key))
+        with spending():
+            key = await self._ports.threads.run(partial(derive_key, code))
+            return read_payload(open_payload(read(answer, Held).encrypted_payload, code=code, key=key))
 
     async def cancel(self, invite: Invite, relay_url: str) -> bool:
         """Take an invite's short code back. False: it was used or is gone. Raises Offline, RelayRefused."""
@@ -105,6 +108,18 @@ class InviteDesk:
             trust = await self._ports.threads.run(lambda: ssl.create_default_context(cafile=ca_file))
         headers = (*headers, *(JSON if body else ()))
         return await request(self._ports, address, method, path, body=body, headers=headers, trust=trust)
+
+
+@contextmanager
+def spending(*, by_code: bool = True) -> Generator[None]:
+    """What fails after a short code was fetched says that it is spent."""
+    try:
+        yield
+    except AppError as error:
+        if by_code:
+            error.message = f"{error.message}; the short code is spent now: ask for a new one"
+            error.args = (error.message,)
+        raise
 
 
 def read(answer: Answer, kind: type[T]) -> T:

@@ -23,6 +23,7 @@ from typing import Any
 
 import trio
 
+from ferryman.actors.core.errors import RecoveryFailed
 from ferryman.actors.core.events import Crashed, DeadLetter, Ended, Event, Stuck
 from ferryman.actors.group import group
 from ferryman.actors.inbox import inbox
@@ -35,11 +36,13 @@ from ferryman.actors.ports import Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.actors.recorder import look
 from ferryman.protocol.crypto.keys import SEED_BYTES, DeviceKeys
+from ferryman.protocol.errors import BadInput
 from ferryman.protocol.sync.group import GroupState
 from ferryman.protocol.sync.inbox import START, InboxState
 from ferryman.protocol.sync.outbox import TABLE, OutboxState, Totals
+from ferryman.supervisors.clerk import DeviceClerk
 from ferryman.supervisors.config import RuntimeConfig
-from ferryman.supervisors.control import DeviceClerk, serve_commands
+from ferryman.supervisors.control import serve_commands
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.node import TreeNode
 from ferryman.supervisors.spec import ChildSpec, Supervisor
@@ -78,18 +81,20 @@ async def open_runtime(
     """Run a device around a block. What it knew when its last process ended, however it ended, it knows again.
 
     config: a RuntimeConfig, or its tables as mappings: {"home": "...", "sync": {"relay_url": "wss://..."}}.
-    Raises KeychainError (missing, locked, in use, ...), RecoveryFailed, BadInput. rng: seeds the jitter of restarts and
-    reconnects. on_event: hears of crashes and restarts; by default they are logged under "ferryman".
+    Raises KeychainError (missing, locked, in use, ...), RecoveryFailed, BadInput, BackendUnavailable. rng: seeds the
+    jitter of restarts and reconnects. on_event: hears of crashes and restarts; by default they are logged under
+    "ferryman".
     """
     if not isinstance(config, RuntimeConfig):
         config = RuntimeConfig.check(config)
+    config.sync.access()  # what cannot sync makes no device
     ports = make_real_ports() if ports is None else ports
     logging.getLogger("ferryman").setLevel(config.sync.log_level.upper())
     keys = await ports.threads.run(partial(open_keychain, choice(config, ports)))
     try:
         if keys.warning:
             log.warning(keys.warning)
-        device = DeviceKeys.from_seed(await ports.threads.run(partial(load_seed, keys, ports)))
+        device = DeviceKeys.from_seed(await ports.threads.run(partial(load_seed, keys, config, ports)))
         harbour = Harbour(config, ports, device)
         chance = rng or Random(int.from_bytes(ports.entropy.random_bytes(8), "big"))  # noqa: S311 - jitter
         async with open_system(
@@ -122,12 +127,15 @@ def choice(config: RuntimeConfig, ports: Ports) -> KeychainChoice:
     )
 
 
-def load_seed(keys: OpenKeychain, ports: Ports) -> bytes:
-    """This device's one secret, made at its first start (S4 §4.3)."""
+def load_seed(keys: OpenKeychain, config: RuntimeConfig, ports: Ports) -> bytes:
+    """This device's one secret, given or made at its first start (S4 §4.3). Raises BadInput when another is given."""
+    given = None if config.sync.device_keypair is None else config.sync.device_keypair.get_secret_value()
     seed = keys.keychain.get(SEED)
     if seed is None:
-        seed = ports.entropy.random_bytes(SEED_BYTES)
+        seed = given or ports.entropy.random_bytes(SEED_BYTES)
         keys.keychain.set(SEED, seed)
+    elif given not in (None, seed):
+        raise BadInput(f"{config.home}: is a device with other keys than sync.device_keypair: name another home")
     return seed
 
 
@@ -177,6 +185,8 @@ async def show_what_is_known(harbour: Harbour, system: System) -> None:
 
 def report(event: Event) -> None:
     match event:
+        case Crashed(cause=RecoveryFailed()):
+            log.warning("%s", event)  # whoever opened the runtime, or started the child, is told what is wrong
         case Crashed():
             log.error("%s", event)
         case Stuck(path, _, seconds):

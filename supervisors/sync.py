@@ -38,7 +38,7 @@ from ferryman.protocol.sync.strands import strands
 from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult, show
 from ferryman.supervisors.deliveries import Deliveries
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
-from ferryman.supervisors.invites import InviteDesk
+from ferryman.supervisors.invites import InviteDesk, spending
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
@@ -109,17 +109,14 @@ class Sync:
     async def join_invite(self, code_or_link: str, relay_url: str | None = None) -> None:
         """Become a member by a short code (from relay_url, or the configured relay) or a link.
 
+        A code is spent once it is fetched: from then on a caller that is cancelled waits until the group is on record.
         Raises BadInput, InviteRefused, AlreadyJoined, Offline, RelayRefused."""
-        harbour = self._harbour
-        invite = await self._invites.read(code_or_link, relay_url or harbour.config.sync.relay_url)
-        invite.check_expiry(harbour.ports.clock.now())
-        if invite.bootstrap:
-            raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
-        keys = await harbour.joined_group(invite.secret, invite.group_id, bare=harbour.config.sync.bare_groups)
-        bare = keys.group_key is None
-        url = relay_url or invite.relay_url
-        join = JoinGroup(invite.group_id, Secret(invite.secret), url, invite.creator_id, invite.relay_key, bare)
-        await self._do(GROUP, join)
+        by_code = "://" not in code_or_link
+        configured = self._harbour.config.sync.access().url
+        with trio.CancelScope(shield=by_code):
+            invite = await self._invites.read(code_or_link, relay_url or configured)
+            with spending(by_code=by_code):
+                await self._join(invite, relay_url or invite.relay_url)
         await self._client_started()
 
     # --- out
@@ -232,6 +229,16 @@ class Sync:
 
     # --- inside
 
+    async def _join(self, invite: GroupInvite, relay_url: str) -> None:
+        harbour = self._harbour
+        invite.check_expiry(harbour.ports.clock.now())
+        if invite.bootstrap:
+            raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
+        keys = await harbour.joined_group(invite.secret, invite.group_id, bare=harbour.config.sync.bare_groups)
+        bare = keys.group_key is None
+        join = JoinGroup(invite.group_id, Secret(invite.secret), relay_url, invite.creator_id, invite.relay_key, bare)
+        await self._do(GROUP, join)
+
     async def _redial(self, *, anew: bool = False) -> None:
         await self._client_started()
         client = self._harbour.board.client
@@ -239,9 +246,9 @@ class Sync:
             await self._ref(client).send(Reconnect(anew))
 
     def _relay_url(self, given: str | None) -> str:
-        url = given or self._harbour.config.sync.relay_url
+        url = given or self._harbour.config.sync.access().url
         if url is None:
-            raise BadInput("which relay? Give enable() its URL, or set sync.relay_url")
+            raise BadInput("sync.relay_url: which relay? Give enable() its URL, or set it")
         self._harbour.check_relay_url(url)
         return url
 

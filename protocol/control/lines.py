@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ferryman.protocol.control.requests import Message
+from ferryman.protocol.control.requests import Message, request_bytes
+from ferryman.protocol.crypto.sealing import MAX_EXPANSION
 from ferryman.protocol.errors import RemoteProtocolError
+from ferryman.protocol.relay.limits import LARGEST_BLOB_SIZE
 
-MAX_REPLY_BYTES = 32 * 1024 * 1024  # a page is 4 MiB of blobs, or one blob of 16 MiB; a third more as base64
+MAX_REPLY_BYTES = request_bytes(MAX_EXPANSION * LARGEST_BLOB_SIZE)  # a page of one blob; any other ends far below
 
 
 class Lines:

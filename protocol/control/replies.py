@@ -20,12 +20,16 @@ Blob ids are hex, device ids base64, times UNIX seconds.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ferryman.protocol.control.requests import Message
 from ferryman.protocol.errors import RemoteProtocolError
+
+PAGE_BYTES: Final = 8 * 1024 * 1024  # of its line: what one PULL brings, unless it was compressed
+AROUND_BLOB_BYTES: Final = 256  # of a blob's object beside its data
 
 Indicator: TypeAlias = Literal["synced", "pending", "failed", "offline", "off"]
 Connection: TypeAlias = Literal["connected", "connecting", "reconnecting", "disconnected"]
@@ -108,6 +112,18 @@ class Page(Message):
     blobs: list[Given]
     has_more: bool
     max_cursor: int
+
+
+def one_page(blobs: Sequence[Given], *, has_more: bool, max_cursor: int, room: int = PAGE_BYTES) -> Page:
+    """As many of the blobs as make a line of `room` bytes, at least one; `has_more` if that is not all of them."""
+    room -= AROUND_BLOB_BYTES
+    count = 0
+    for blob in blobs:
+        room -= (len(blob.data) + 2) // 3 * 4 + AROUND_BLOB_BYTES
+        if room < 0 and count:
+            break
+        count += 1
+    return Page(blobs=list(blobs[:count]), has_more=has_more or count < len(blobs), max_cursor=max_cursor)
 
 
 class Taken(Message):

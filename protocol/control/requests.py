@@ -7,6 +7,7 @@
 | CreateInvite  | Invited                                                   |
 | CancelInvite  | Cancelled                                                 |
 | JoinGroup     | Standing                                                  |
+| TrustRelay    | Standing, when the relay was tried with that key          |
 | PushBlob      | Queued when it is on disk, then Pushed or Waiting         |
 | PullBlobs     | Page                                                      |
 | TakeBlobs     | Taken: the blobs of the last page that are stored         |
@@ -24,6 +25,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ferryman.protocol.errors import BadInput
+from ferryman.protocol.identity import ID_BYTES
 from ferryman.protocol.relay.limits import MAX_PULL_LIMIT
 
 VERSION: Final = 1
@@ -73,6 +75,14 @@ class JoinGroup(Message):
     relay_url: Text | None = None
 
 
+class TrustRelay(Message):
+    """relay_key: 32 bytes. settle_seconds: how long to wait for what the relay shows."""
+
+    do: Literal["trust"] = "trust"
+    relay_key: Annotated[bytes, Field(min_length=ID_BYTES, max_length=ID_BYTES)]
+    settle_seconds: Seconds = 0.0
+
+
 class PushBlob(Message):
     """wait_seconds: for the relay, once the blob is on disk. patient: also while there is no connection."""
 
@@ -117,6 +127,7 @@ Request: TypeAlias = (
     | CreateInvite
     | CancelInvite
     | JoinGroup
+    | TrustRelay
     | PushBlob
     | PullBlobs
     | TakeBlobs

@@ -38,6 +38,7 @@ MAX_PULL_LIMIT: Final = 1_000
 INLINE_CAP_BYTES: Final = 65_536
 # Storage
 MAX_BLOB_SIZE: Final = MIB
+LARGEST_BLOB_SIZE: Final = 16 * MIB  # as a device may be configured: several are in memory at a time
 BLOB_OVERHEAD: Final = 256  # what a blob's row costs beside its bytes, for the quota
 MAX_GROUP_STORAGE: Final = 100 * MIB
 MAX_TOTAL_STORAGE: Final = 10 * 1024 * MIB

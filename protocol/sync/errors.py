@@ -1,17 +1,18 @@
 """The refusals of a device's sync, each with its stable code.
 
-| error           | code               | what to do                                                              |
-|-----------------|--------------------|-------------------------------------------------------------------------|
-| Pending         | PENDING            | nothing: the blob is in the outbox and goes out when the relay is there |
-| OutboxFull      | OUTBOX_FULL        | wait until the relay took some                                          |
-| NotEnabled      | SYNC_NOT_ENABLED   | `enable` or `join_invite` first                                         |
-| AlreadyJoined   | ALREADY_JOINED     | this home belongs to another group                                      |
-| Offline         | OFFLINE            | the relay cannot be reached now                                         |
-| Closed          | CLOSED             | the runtime's block has ended                                           |
-| Superseded      | SUPERSEDED         | a newer `blobs()` reads; one stream does at a time                      |
-| InviteRefused   | INVITE_REFUSED     | ask for a new invite                                                    |
-| RelayRefused    | RELAY_REFUSED      | what the relay said                                                     |
-| RelayUntrusted  | RELAY_KEY_CHANGED  | ask its operator for its key; `trust_relay` accepts that one            |
+| error              | code                | what to do                                                              |
+|--------------------|---------------------|-------------------------------------------------------------------------|
+| Pending            | PENDING             | nothing: the blob is in the outbox and goes out when the relay is there |
+| OutboxFull         | OUTBOX_FULL         | wait until the relay took some                                          |
+| NotEnabled         | SYNC_NOT_ENABLED    | `enable` or `join_invite` first                                         |
+| AlreadyJoined      | ALREADY_JOINED      | this home belongs to another group                                      |
+| Offline            | OFFLINE             | the relay cannot be reached now                                         |
+| Closed             | CLOSED              | the runtime's block has ended                                           |
+| Superseded         | SUPERSEDED          | a newer `blobs()` reads; one stream does at a time                      |
+| InviteRefused      | INVITE_REFUSED      | ask for a new invite                                                    |
+| RelayRefused       | RELAY_REFUSED       | what the relay said                                                     |
+| BackendUnavailable | BACKEND_UNAVAILABLE | choose another `sync.backend`                                           |
+| RelayUntrusted     | RELAY_KEY_CHANGED   | ask its operator for its key; `trust_relay` accepts that one            |
 """
 
 from __future__ import annotations
@@ -68,6 +69,16 @@ class InviteRefused(AppError):
 
 class RelayRefused(AppError):
     code = "RELAY_REFUSED"
+
+
+class BackendUnavailable(AppError):
+    """kind: of the backend that the configuration names and this build does not have."""
+
+    code = "BACKEND_UNAVAILABLE"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f'sync.backend: "{kind}" is not in this build: choose "relay" or "managed" and give its URL')
+        self.kind = kind
 
 
 class RelayUntrusted(AppError):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ferryman import errors
     from ferryman.actors.real_ports import make_real_ports
     from ferryman.protocol.sync import events
+    from ferryman.supervisors import backends
     from ferryman.supervisors.blobs import Blob, Invite, OutboxStatus, PullResult, PushResult
     from ferryman.supervisors.client import SyncClient
     from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
@@ -38,6 +39,7 @@ __all__ = [
     "SyncClient",
     "SyncConfig",
     "__version__",
+    "backends",
     "errors",
     "events",
     "make_real_ports",
@@ -62,7 +64,7 @@ _HOMES = {
     "open_relay": "supervisors.relay",
     "open_runtime": "supervisors.runtime",
 }
-_MODULES = {"errors": "errors", "events": "protocol.sync.events"}
+_MODULES = {"backends": "supervisors.backends", "errors": "errors", "events": "protocol.sync.events"}
 
 
 def __getattr__(name: str) -> Any:

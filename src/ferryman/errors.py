@@ -16,6 +16,7 @@ from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync.errors import (
     AlreadyJoined,
+    BackendUnavailable,
     Closed,
     InviteRefused,
     NotEnabled,
@@ -30,6 +31,7 @@ from ferryman.protocol.sync.errors import (
 __all__ = [
     "AlreadyJoined",
     "AppError",
+    "BackendUnavailable",
     "BadInput",
     "BlobTooLarge",
     "Closed",

@@ -20,10 +20,11 @@ import trio
 from ferryman.actors.keychain_errors import DeviceInUse
 from ferryman.actors.ports import Ports
 from ferryman.protocol.errors import BadInput
-from ferryman.supervisors.cli.home import load_config, record_allow_plain, require_device
+from ferryman.supervisors.clerk import DeviceClerk
+from ferryman.supervisors.cli.home import SETTINGS, load_config, require_device, settings_with_plain_keys
 from ferryman.supervisors.cli.keys import KeyRing
 from ferryman.supervisors.cli.line import ClerkLine, HolderEnded, Line, connect
-from ferryman.supervisors.control import SOCKET_NAME, DeviceClerk, max_data
+from ferryman.supervisors.control import SOCKET_NAME, max_data
 from ferryman.supervisors.runtime import open_runtime
 
 PATIENCE_SECONDS = 10.0
@@ -84,14 +85,15 @@ async def _of_another_process(home: Path, ports: Ports) -> Device | None:
 async def _of_this_process(home: Path, ports: Ports, wish: Wish, keys: KeyRing, stack: AsyncExitStack) -> Device | None:
     """None when another process holds it after all."""
     config = load_config(home, allow_plain=wish.allow_plain, takes=wish.lends)
+    settings = settings_with_plain_keys(home, ports.disk) if wish.allow_plain else None
     try:
         runtime, config = await keys.unlock(
             config, lambda attempt: stack.enter_async_context(open_runtime(attempt, ports=ports))
         )
     except DeviceInUse:
         return None
-    if wish.allow_plain and runtime.warning:
-        await ports.threads.run(lambda: record_allow_plain(home, ports.disk))
+    if settings is not None and runtime.warning:  # so that nobody has to say it twice
+        await ports.threads.run(lambda: ports.disk.write(home / SETTINGS, settings))
 
     @asynccontextmanager
     async def line() -> AsyncGenerator[Line]:

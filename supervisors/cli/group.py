@@ -20,7 +20,7 @@ from ferryman.protocol.sync.invite import read_link
 from ferryman.protocol.sync.short_code import read_code
 from ferryman.supervisors.cli.command import run_on_device
 from ferryman.supervisors.cli.device import Device, Wish
-from ferryman.supervisors.cli.home import COMMON, Common, find_home, is_device, load_config
+from ferryman.supervisors.cli.home import COMMON, SETTINGS, Common, find_home, is_device, load_config
 from ferryman.supervisors.cli.line import Line, ask
 from ferryman.supervisors.cli.screen import Screen, is_terminal
 from ferryman.supervisors.cli.words import connection, span, waiting
@@ -53,8 +53,7 @@ def enable(
     async def work(device: Device, screen: Screen) -> int:
         async with device.line() as line:
             await line.ask(requests.EnableSync(relay_url=relay))
-            standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
-        await tell(standing, screen, "Sync is on")
+            await tell(await settle(line), screen, "Sync is on")
         return 0
 
     return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain))
@@ -158,20 +157,22 @@ def join(
         relay = relay or require_relay(common)
 
     async def work(device: Device, screen: Screen) -> int:
-        async with device.line() as line:
-            await line.ask(requests.JoinGroup(invite=text, relay_url=relay))
-            standing = await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
-        await tell(standing, screen, "Joined")
+        async with device.line() as line, seen_through(screen) as interrupted:
+            standing = await ask(line, requests.JoinGroup(invite=text, relay_url=relay), replies.Standing)
+            if not interrupted.is_set():
+                standing = await settle(line)
+            await tell(standing, screen, "Joined")
         return 0
 
     return run_on_device(common, work, Wish(create=True, allow_plain=allow_plain), repeatable=False)
 
 
 def require_relay(common: Common) -> str:
-    """The settings' relay. Raises BadInput when there is none."""
-    relay = load_config(find_home(common.home), allow_plain=False, takes=False).sync.relay_url
+    """The settings' relay. Raises BadInput when there is none, BackendUnavailable."""
+    home = find_home(common.home)
+    relay = load_config(home, allow_plain=False, takes=False).sync.access().url
     if relay is None:
-        raise BadInput("which relay? Add --relay URL, or set SYNC_RELAY_URL")
+        raise BadInput(f"{home / SETTINGS}: sync.relay_url: which relay? Add --relay URL, or set it, or SYNC_RELAY_URL")
     return relay
 
 
@@ -199,6 +200,37 @@ def qr_code(text: str) -> str:
     drawn = io.StringIO()
     segno.make(text, error="l").terminal(drawn, border=2, compact=True)
     return drawn.getvalue()
+
+
+@asynccontextmanager
+async def seen_through(screen: Screen) -> AsyncGenerator[trio.Event]:
+    """The block goes on to its end also when the command is interrupted, which is explained. The event: it was."""
+    interrupted = trio.Event()
+
+    async def explain() -> None:
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:
+            if not done.is_set():
+                interrupted.set()
+                with trio.CancelScope(shield=True):
+                    await screen.note("The invite may be spent by now, so this goes on; Ctrl-C once more ends it.")
+            raise
+
+    done = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(explain)
+        with trio.CancelScope(shield=True):
+            try:
+                yield interrupted
+            finally:
+                done.set()
+        nursery.cancel_scope.cancel()
+
+
+async def settle(line: Line) -> replies.Standing:
+    """How it stands once the relay was tried."""
+    return await ask(line, requests.AskStatus(settle_seconds=SETTLE_SECONDS), replies.Standing)
 
 
 async def tell(standing: replies.Standing, screen: Screen, done: str) -> None:

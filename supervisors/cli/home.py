@@ -93,21 +93,44 @@ def load_config(home: Path, *, allow_plain: bool, takes: bool) -> RuntimeConfig:
     return config.model_copy(update={"keys": keys, "control": control})
 
 
-def record_allow_plain(home: Path, disk: Disk) -> None:
-    """So that nobody has to say it twice. Everything else in the settings stays as it is."""
+def settings_with_plain_keys(home: Path, disk: Disk) -> bytes | None:
+    """What the home's settings have to say so that plain keys are allowed; None when they do. Raises BadInput."""
     path = home / SETTINGS
     text = disk.read(path).decode() if disk.exists(path) else ""
-    if tomllib.loads(text).get("keys", {}).get("allow_plain") is True:
-        return
-    disk.write(path, with_plain_keys_allowed(text).encode())
+    try:
+        allowed = with_plain_keys_allowed(text)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error.message}") from None
+    return None if allowed == text else allowed.encode()
 
 
 def with_plain_keys_allowed(text: str) -> str:
-    """The settings with `keys.allow_plain = true`."""
+    """The settings with `keys.allow_plain = true`, everything else as it is. Raises BadInput.
+
+    TOML has more spellings of a table than are worth writing into: of three edits the first that reads as it should."""
+    wanted = tomllib.loads(text)
+    keys = wanted.setdefault("keys", {})
+    if keys.get("allow_plain") is True:
+        return text
+    keys["allow_plain"] = True
+    bare = re.sub(r"(?m)^[ \t]*(keys\.)?allow_plain[ \t]*=.*\n?", "", text)
     line = "allow_plain = true\n"
-    text = re.sub(r"(?m)^[ \t]*allow_plain[ \t]*=.*\n?", "", text)
-    header = re.search(r"(?m)^[ \t]*\[keys\].*(\n|\Z)", text)
-    if header is None:
-        return f"{text}{'' if not text or text.endswith(chr(10)) else chr(10)}[keys]\n{line}"
-    head, tail = text[: header.end()], text[header.end() :]
-    return f"{head}{'' if head.endswith(chr(10)) else chr(10)}{line}{tail}"
+    header = re.compile(r"""(?m)^[ \t]*\[[ \t]*(["']?)keys\1[ \t]*\].*$\n?""")
+    edits = (
+        header.sub(lambda found: f"{found[0].rstrip()}\n{line}", bare, count=1),
+        f"{bare}{'' if bare.endswith(chr(10)) or not bare else chr(10)}[keys]\n{line}",
+        f"keys.{line}{bare}",
+    )
+    for edit in edits:
+        if _reads_as(edit, wanted):
+            return edit
+    raise BadInput(
+        "the keys are spelled in a way that is not changed here: write `allow_plain = true` to them yourself"
+    )
+
+
+def _reads_as(text: str, wanted: Mapping[str, object]) -> bool:
+    try:
+        return tomllib.loads(text) == wanted
+    except tomllib.TOMLDecodeError:
+        return False

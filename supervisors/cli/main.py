@@ -65,6 +65,9 @@ app.command("ferryman.supervisors.cli.pull:pull", name="pull", help="Get what th
 app.command("ferryman.supervisors.cli.watch:watch", name="watch", help="Stay connected, and print what happens.")
 app.command("ferryman.supervisors.cli.status:status", name="status", help="How this device stands.")
 app.command("ferryman.supervisors.cli.status:outbox", name="outbox", help="What waits for the relay.")
+app.command(
+    "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
+)
 app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
 app.command(
@@ -78,7 +81,20 @@ app.command("ferryman.supervisors.cli.demo:demo_judge", name="demo-judge", show=
 
 def main() -> None:
     """Run the command that the arguments name, and leave the process with its exit code."""
+    keep_standard_streams()
     sys.exit(run(sys.argv[1:]))
+
+
+def keep_standard_streams() -> None:
+    """One that was closed would be the next file's descriptor, a ledger's, and what is printed would go into it.
+
+    In its place stands one that can be neither read nor written: to use it is an error, as it was."""
+    for descriptor, stream in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY)  # the lowest number that is free: this one
+            setattr(sys, stream, os.fdopen(descriptor, "w" if descriptor else "r", closefd=False))
 
 
 def run(arguments: list[str]) -> int:

@@ -6,7 +6,8 @@
 | --out DIR         | a file each, then taken                          | a file each                            |
 | --out -           | the bytes one after the other, then taken        | the bytes                              |
 
-Taken is taken: the relay may forget it, and the next pull begins behind it. A blob is taken once its file is on disk.
+Taken is taken: the relay may forget it, and the next pull begins behind it. A blob is taken once its file is on disk,
+or once its page is written to standard output: what is interrupted before comes again, the same under the same id.
 """
 
 from __future__ import annotations

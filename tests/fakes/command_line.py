@@ -100,26 +100,32 @@ class RelayProcess:
         self._folder = folder
         self._process: subprocess.Popen | None = None
         self.port = 0
+        self.key = ""
 
     def start(self) -> RelayProcess:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._process is None:
             try:
-                self._process, self.port = self._started()
+                self._process, said = self._started()
+                self.port, self.key = said["port"], said["key"]
             except AssertionError:  # the port was somebody else's for a moment, or it does not start at all
                 if self.port == 0 or time.monotonic() > deadline:
                     raise
         return self
 
-    def _started(self) -> tuple[subprocess.Popen, int]:
+    def _started(self) -> tuple[subprocess.Popen, dict]:
         command = [*FERRYMAN, "relay", "--config", write_config(self._folder, port=self.port), "--stop-with-stdin"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        return process, listening(process)["port"]
+        return process, listening(process)
 
     def kill(self) -> None:
         if self._process is not None:
             kill(self._process)
             self._process = None
+
+    def lose_key(self) -> None:
+        """As an operator does who copies a database without its key: it starts with another one."""
+        (self._folder / "relay.db.key").unlink()
 
     @property
     def url(self) -> str:

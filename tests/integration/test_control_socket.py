@@ -1,6 +1,7 @@
 """The local socket of a device, on a network in memory: who is answered, who is hung up on."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,11 @@ import trio
 
 from ferryman.protocol.control import replies, requests
 from ferryman.protocol.control.lines import Lines, encode
+from ferryman.protocol.errors import AppError, BadInput
+from ferryman.protocol.identity import show_id
 from ferryman.protocol.sync.events import Error
-from tests.fakes.sync_world import World, connected
+from ferryman.supervisors.clerk import DeviceClerk
+from tests.fakes.sync_world import World, connected, join
 
 SOCKET = Path("/home/control.sock")
 LOUD = Error(0, "x" * 1_000)
@@ -45,6 +49,14 @@ async def call(world):
     caller = Caller(await world.network.open_local(SOCKET))
     hello = await caller.hear()
     return caller, hello
+
+
+def clerk_of(runtime, world):
+    return DeviceClerk(world.config("x"), world.ports("x"), runtime.sync, runtime.system.ref, "", takes=True)
+
+
+async def keep_quiet(_):
+    await trio.lowlevel.checkpoint()
 
 
 @pytest.fixture
@@ -99,6 +111,44 @@ async def test_a_refusal_is_a_reply_and_the_conversation_goes_on(autojump_clock,
         assert (await caller.ask(requests.AskStatus())).indicator == "off"
 
 
+async def test_the_relays_new_key_is_accepted_over_the_socket_and_a_wrong_one_is_told(autojump_clock, world):
+    async with world.relay(), world.device("a") as device:
+        caller, _ = await call(world)
+        refused = await caller.ask(requests.TrustRelay(relay_key=bytes(32)))
+        assert refused.code == "SYNC_NOT_ENABLED"
+        await caller.ask(requests.EnableSync(relay_url=world.url))
+        await connected(device)
+    async with world.relay("another") as other, world.device("a"):
+        for wrong in (bytes(32), bytes(32), b"\1" * 32):
+            caller, _ = await call(world)
+            refused = await caller.ask(requests.TrustRelay(relay_key=wrong, settle_seconds=60))
+            assert refused.type == "error", "it is taken for the relay's"
+            assert refused.code == "BAD_INPUT"
+            assert show_id(other.key) in refused.message
+        for _ in range(2):
+            standing = await caller.ask(requests.TrustRelay(relay_key=other.key, settle_seconds=60))
+            assert standing.connection == "connected"
+
+
+async def test_a_key_for_a_relay_that_is_away_is_noted_at_once(autojump_clock, world):
+    async with world.relay(), world.device("a") as device:
+        await device.sync.enable(world.url)
+        await connected(device)
+    async with world.device("a") as device:
+        caller, _ = await call(world)
+        began = trio.current_time()
+        standing = await caller.ask(requests.TrustRelay(relay_key=bytes(32), settle_seconds=60))
+        assert (standing.connection, trio.current_time() - began < 1) == ("reconnecting", True)
+        await device.sync.disable()
+        standing = await caller.ask(requests.TrustRelay(relay_key=b"\1" * 32, settle_seconds=60))
+        assert (standing.indicator, trio.current_time() - began < 1) == ("off", True)
+    async with world.relay(), world.device("a"):
+        caller, _ = await call(world)
+        standing = await caller.ask(requests.EnableSync())
+        standing = await caller.ask(requests.AskStatus(settle_seconds=60))
+        assert "another key" in standing.reason
+
+
 async def test_blobs_are_not_taken_behind_the_back_of_the_host(autojump_clock, world):
     async with world.relay(), world.device("a"):
         caller, _ = await call(world)
@@ -106,6 +156,47 @@ async def test_blobs_are_not_taken_behind_the_back_of_the_host(autojump_clock, w
         refused = await caller.ask(requests.TakeBlobs(cursors=[1]))
         assert (refused.type, refused.code) == ("error", "BAD_INPUT")
         assert "keeps its blobs" in refused.message
+
+
+async def test_what_was_compressed_comes_in_pages_that_a_reader_takes(autojump_clock, world):
+    async with world.relay(), world.device("a", compress_blobs=True) as a, world.device("b") as b:
+        await join(a, b)
+        for _ in range(9):
+            await a.sync.push(bytes(1_048_000))
+        clerk = clerk_of(b, world)
+        sizes, cursors = [], []
+        while True:
+            page = await clerk.serve(requests.PullBlobs(), keep_quiet)
+            sizes.append(len(encode(page)))
+            cursors += [blob.cursor for blob in page.blobs]
+            await clerk.serve(requests.TakeBlobs(cursors=[blob.cursor for blob in page.blobs]), keep_quiet)
+            if not page.has_more:
+                break
+        assert (len(cursors), len(set(cursors))) == (9, 9)
+        assert max(sizes) <= replies.PAGE_BYTES
+        assert b.sync.last_cursor() == cursors[-1]
+
+
+async def test_a_blob_that_could_not_be_taken_can_be_taken_later(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        await a.sync.push(b"ahoy")
+        clerk = clerk_of(b, world)
+        [given] = (await clerk.serve(requests.PullBlobs(), keep_quiet)).blobs
+        blob = clerk._page[given.cursor]
+
+        async def refuse(_):
+            raise AppError("the disk is full", code="STORAGE_FULL")
+
+        clerk._page[given.cursor] = replace(blob, take=refuse)
+        with pytest.raises(AppError, match="full"):
+            await clerk.serve(requests.TakeBlobs(cursors=[given.cursor]), keep_quiet)
+        assert given.cursor in clerk._page, "nobody took it"
+        clerk._page[given.cursor] = blob
+        taken = await clerk.serve(requests.TakeBlobs(cursors=[given.cursor]), keep_quiet)
+        assert taken.last_cursor == given.cursor
+        with pytest.raises(BadInput, match="not in the last page"):
+            await clerk.serve(requests.TakeBlobs(cursors=[given.cursor]), keep_quiet)
 
 
 @pytest.mark.parametrize("words", [b"{}\n", b"\n", b"\xff\x00\n", b"[" * 20_000 + b"\n", b"x" * 1_500_000])
@@ -198,7 +289,7 @@ async def test_a_device_that_stops_answers_who_only_waits(autojump_clock, world)
     assert trio.current_time() - began < 2
     waiting = await pushing.hear()
     assert waiting is not None, "it was cut off"
-    assert waiting.type == "waiting"
+    assert (waiting.type, waiting.reason) == ("waiting", "the process that held this device has ended")
     while (reply := await following.hear()).type != "error":
         pass
     assert reply.code == "CLOSED"

@@ -73,7 +73,8 @@ def configuration(table=RuntimeConfig, prefix=""):
         elif field.default is None:
             yield prefix + name, "none"
         else:
-            yield prefix + name, told.get(prefix + name) or f"`{json.dumps(field.default)}`"
+            default = getattr(field.default, "kind", field.default)  # a table that its name alone stands for
+            yield prefix + name, told.get(prefix + name) or f"`{json.dumps(default)}`"
 
 
 def test_the_handbook_lists_every_key_of_a_devices_configuration_with_its_default():

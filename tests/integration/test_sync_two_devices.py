@@ -6,11 +6,13 @@ import itertools
 import pytest
 import trio
 
+from ferryman.actors.recorder import look
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.errors import AlreadyJoined, Closed, InviteRefused, NotEnabled, Offline, Pending
 from ferryman.protocol.sync.invite import read_link
+from ferryman.supervisors.invites import InviteDesk
 from tests.fakes.sync_world import World, connected, flushed, join, receive
 
 
@@ -364,6 +366,43 @@ async def test_a_short_code_works_once(autojump_clock, world):
         await b.sync.join_invite(invite.short_code, world.url)
         with pytest.raises(InviteRefused):
             await c.sync.join_invite(invite.short_code, world.url)
+
+
+async def test_who_is_cancelled_once_the_code_is_fetched_has_joined_all_the_same(autojump_clock, world, monkeypatch):
+    scope = trio.CancelScope()
+    fetch = InviteDesk.read
+
+    async def fetch_and_be_cancelled(*arguments):
+        invite = await fetch(*arguments)
+        scope.cancel()
+        return invite
+
+    monkeypatch.setattr(InviteDesk, "read", fetch_and_be_cancelled)
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a)
+        invite = await a.sync.create_invite()
+        with scope:
+            await b.sync.join_invite(invite.short_code, world.url)
+        assert scope.cancelled_caught
+        assert (await look(b.system.ref("/sync/group"))).member is not None, "the code is lost"
+        await connected(b)
+
+
+async def test_a_code_that_is_spent_for_nothing_is_said_to_be(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a)
+        await b.sync.enable(world.url)
+        invite = await a.sync.create_invite()
+        with pytest.raises(AlreadyJoined, match="the short code is spent now") as refused:
+            await b.sync.join_invite(invite.short_code, world.url)
+        assert "spent" in refused.value.message
+        invite = await a.sync.create_invite()
+        with pytest.raises(AlreadyJoined) as refused:
+            await b.sync.join_invite(invite.link)
+        assert "spent" not in refused.value.message
+        mistyped = invite.short_code[:-1] + ("0" if invite.short_code[-1] != "0" else "1")
+        with pytest.raises(BadInput, match="the short code is spent now"):
+            await b.sync.join_invite(mistyped, world.url)
 
 
 @pytest.mark.req("S4-150")

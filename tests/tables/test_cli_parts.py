@@ -1,5 +1,6 @@
 """The parts of the command line: where a home is, its settings, the folder of blobs, words, exit codes."""
 
+import contextlib
 import json
 import os
 import tomllib
@@ -53,13 +54,26 @@ def test_the_option_comes_before_the_variable_before_the_platforms_place(
         "[keys]\nallow_plain = false\n[sync]\npad_blobs = false",
         '[sync]\ndevice_name = "laptop"  # mine\n',
         '[sync]\ndevice_name = "laptop"',
+        "[ keys ]\nuse_os_keychain = false\n",
+        '["keys"]\nuse_os_keychain = false\n[sync]\n',
+        "keys.use_os_keychain = false\n[sync]\n",
+        "keys.allow_plain = false\n",
+        "keys = {}\n",
+        "keys = { allow_plain = true }\n",
+        'sync.device_name = """\n[keys]\n"""\n',
+        "[keys]\r\nuse_os_keychain = false\r\n",
     ],
 )
-def test_plain_keys_are_allowed_and_everything_else_stays(text):
+def test_plain_keys_are_allowed_and_everything_else_stays_or_it_is_refused(text):
     before = tomllib.loads(text)
     before.setdefault("keys", {})["allow_plain"] = True
-    assert tomllib.loads(with_plain_keys_allowed(text)) == before
-    assert "# mine" in with_plain_keys_allowed(text) or "# mine" not in text
+    try:
+        after = with_plain_keys_allowed(text)
+    except BadInput:
+        after = ""
+    assert after or text == "keys = {}\n", "it is refused"
+    assert not after or tomllib.loads(after) == before
+    assert "# mine" in after or "# mine" not in text
 
 
 # --- the folder
@@ -92,6 +106,31 @@ def test_a_link_in_the_way_is_neither_followed_nor_replaced(tmp_path):
     assert (tmp_path / "theirs").read_bytes() == b"theirs"
 
 
+def test_a_folder_that_is_swapped_for_a_link_leads_nothing_elsewhere(tmp_path):
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    with Folder(tmp_path / "in") as folder:
+        (tmp_path / "in").rename(tmp_path / "ours")
+        (tmp_path / "in").symlink_to(theirs)
+        for data in (b"ahoy", b"oyha"):
+            with contextlib.suppress(BadInput):
+                folder.store(42, ID, data)
+    assert not list(theirs.iterdir())
+    assert len(list((tmp_path / "ours").iterdir())) == 2
+
+
+def test_a_pipe_in_the_way_holds_up_nobody(tmp_path):
+    os.mkfifo(tmp_path / "00000042-1a2b3c4d")
+    with Folder(tmp_path) as folder:
+        assert folder.store(42, ID, b"ours").name == "00000042-1a2b3c4d-2"
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "in").write_bytes(b"ahoy")
+    with pytest.raises(BadInput, match="is a file; --out names a directory"):
+        Folder(tmp_path / "in")
+
+
 def test_one_process_at_a_time_writes_into_a_folder(tmp_path):
     with Folder(tmp_path), pytest.raises(BadInput, match="another ferryman"):
         Folder(tmp_path)
@@ -99,7 +138,7 @@ def test_one_process_at_a_time_writes_into_a_folder(tmp_path):
 
 
 def test_a_file_system_without_links_overwrites_nothing_either(tmp_path, monkeypatch):
-    def refuse(*_):
+    def refuse(*_, **__):
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(folders.os, "link", refuse)
@@ -112,7 +151,7 @@ def test_a_blob_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
     steps = []
     real_link, real_sync = os.link, os.fsync
     monkeypatch.setattr(folders.os, "fsync", lambda fd: (steps.append("fsync"), real_sync(fd)))
-    monkeypatch.setattr(folders.os, "link", lambda a, b: (steps.append("link"), real_link(a, b)))
+    monkeypatch.setattr(folders.os, "link", lambda *names, **how: (steps.append("link"), real_link(*names, **how)))
     with Folder(tmp_path) as folder:
         folder.store(1, ID, b"ahoy")
     assert steps == ["fsync", "link", "fsync"], "the file, its name, the folder that holds the name"

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferryman.protocol.control.lines import Lines, encode
-from ferryman.protocol.control.replies import Failed, Given, Page, read_reply
+from ferryman.protocol.control.lines import MAX_REPLY_BYTES, Lines, encode
+from ferryman.protocol.control.replies import PAGE_BYTES, Failed, Given, Page, one_page, read_reply
 from ferryman.protocol.control.requests import PushBlob, TakeBlobs, read_request, request_bytes
 from ferryman.protocol.control.standing import indicate, is_settled
 from ferryman.protocol.errors import BadInput, RemoteProtocolError
@@ -22,6 +22,28 @@ def test_data_survives_its_line(data):
 @given(st.binary(max_size=5_000), st.floats(0, 86_400))
 def test_the_longest_request_fits_the_line_that_is_allowed_for_it(data, seconds):
     assert len(encode(PushBlob(data=data, wait_seconds=seconds, patient=True))) <= request_bytes(len(data))
+
+
+def blob(data, cursor=2**63 - 1):
+    return Given(cursor=cursor, id="f" * 32, sender="/" * 43 + "=", timestamp=2**63 - 1, data=data)
+
+
+@given(st.lists(st.binary(max_size=900), max_size=20), st.integers(0, 8_000))
+def test_a_page_ends_where_its_line_would_be_too_long_and_has_at_least_one_blob(contents, room):
+    blobs = [blob(content) for content in contents]
+    page = one_page(blobs, has_more=False, max_cursor=2**63 - 1, room=room)
+    assert page.blobs == blobs[: len(page.blobs)]
+    assert page.has_more == (len(page.blobs) < len(blobs))
+    assert len(encode(page)) <= room or len(page.blobs) == min(1, len(blobs))
+
+
+def test_a_page_that_was_compressed_fits_the_readers_limit_and_so_does_the_largest_blob():
+    page = one_page([blob(bytes(1_048_320))] * 50, has_more=False, max_cursor=50)
+    assert len(encode(page)) <= PAGE_BYTES < MAX_REPLY_BYTES
+    largest = one_page([blob(bytes(20_000_000)), blob(b"ahoy")], has_more=False, max_cursor=2)
+    assert (len(largest.blobs), largest.has_more) == (1, True)
+    around = len(encode(largest)) - len(largest.blobs[0].data) * 4 // 3
+    assert 8 * 16 * 1_048_576 * 4 // 3 + around <= MAX_REPLY_BYTES
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda raw: raw.replace(b"\n", b"")), max_size=8), st.data())

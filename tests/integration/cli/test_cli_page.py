@@ -62,7 +62,7 @@ def test_what_the_page_shows_is_what_one_sees(shell, relay, monkeypatch):
     story = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", examples, re.MULTILINE)
     code = ""
     for line, shown in story:
-        typed = line.replace("ws://127.0.0.1:8080", relay.url)
+        typed = re.sub(r"(?<=trust )\S+", relay.key, line.replace("ws://127.0.0.1:8080", relay.url))
         if " watch " in line:
             with holder(shell.folder, *shlex.split(typed)[1:]) as watching:
                 wait_for(watching, "connected\n")

@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
 
 from tests.fakes.child import PATIENCE_SECONDS
-from tests.fakes.command_line import end, holder, wait_for
+from tests.fakes.command_line import FERRYMAN, end, holder, wait_for
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,27 @@ def test_bad_input_is_one_line_and_code_2_and_makes_nothing(shell, arguments, sa
     assert line.startswith("ferryman: ")
     assert says in line
     assert [path.name for path in shell.folder.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.req("S4-205")
+def test_the_relay_backend_needs_a_url_and_says_where_it_would_stand(shell):
+    for arguments in (["enable"], ["join", "0000-0000-0000-0000"]):
+        done = shell.run(*arguments, "--home", "H", "--allow-plain")
+        assert (done.code, done.out) == (2, "")
+        [line] = done.err.splitlines()
+        assert f"{shell.folder}/H/ferryman.toml: sync.relay_url: " in line
+    assert not (shell.folder / "H").exists()
+
+
+def test_a_backend_that_is_not_built_is_one_line_and_makes_no_device(shell):
+    (shell.folder / "H").mkdir()
+    (shell.folder / "H/ferryman.toml").write_text('[sync]\nbackend = "iroh"\n')
+    for arguments in (["enable"], ["enable", "--relay", "ws://127.0.0.1:9"]):
+        done = shell.run(*arguments, "--home", "H", "--allow-plain")
+        assert (done.code, done.out) == (2, "")
+        [line] = done.err.splitlines()
+        assert '"iroh" is not in this build' in line
+    assert [path.name for path in (shell.folder / "H").iterdir()] == ["ferryman.toml"]
 
 
 def test_with_json_an_error_is_one_object(shell):
@@ -77,6 +100,55 @@ def test_allow_plain_is_said_once(shell):
     [status] = shell.ok("status", "--home", "H", "--json").objects
     assert (status["indicator"], status["connection"]) == ("failed", "reconnecting"), "the introduction waits"
     assert "unsealed" in status["warning"]
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_no_file_of_a_device_takes_the_place_of_a_closed_stream(shell, closed):
+    """The shell closes one; whatever the command opens next must not be what it prints into."""
+    (shell.folder / "x").write_bytes(b"ahoy\n")
+    shell.ok("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    look = (
+        "import os, sys; from ferryman.supervisors.cli import main; main.keep_standard_streams();"
+        f" opened = os.open('x', os.O_RDWR); assert opened > 2, opened; sys.std{['in', 'out', 'err'][closed]}.flush();"
+        f" print('fine', file=sys.std{'err' if closed == 1 else 'out'})"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {closed}>&-', sys.executable, "-c", look],
+        capture_output=True, text=True, check=False, cwd=shell.folder,
+    )  # fmt: skip
+    assert "fine" in done.stdout + done.stderr, done
+    command = ["push", "-", "--no-wait"] if closed == 0 else ["status"]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" "$@" {closed}>&-', *FERRYMAN, *command, "--home", "H"],
+        capture_output=True, text=True, check=False, cwd=shell.folder,
+    )  # fmt: skip
+    assert done.returncode == (0 if closed == 2 else 2)
+    assert len(done.stderr.splitlines()) == (0 if closed == 2 else 1)
+
+
+def test_a_ledger_that_cannot_be_read_is_one_line(shell):
+    shell.ok("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    (shell.folder / "H/ledger.db").write_bytes(b"garbage")
+    done = shell.run("status", "--home", "H")
+    assert (done.code, done.out) == (2, "")
+    assert len(done.err.splitlines()) == 1, done.err
+    assert "this is no Ferryman ledger" in done.err
+
+
+def test_settings_that_cannot_be_added_to_are_refused_before_a_device_is_made(shell):
+    (shell.folder / "H").mkdir()
+    settings = shell.folder / "H/ferryman.toml"
+    settings.write_text("keys = { use_os_keychain = false }\n")
+    done = shell.run("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    assert (done.code, len(done.err.splitlines())) == (2, 1)
+    assert f"{settings}: " in done.err
+    assert settings.read_text() == "keys = { use_os_keychain = false }\n"
+    assert [path.name for path in (shell.folder / "H").iterdir()] == ["ferryman.toml"]
+    settings.write_text("keys = { use_os_keychain = false, allow_plain = true }\n")
+    shell.ok("enable", "--home", "H", "--relay", "ws://127.0.0.1:9", "--allow-plain")
+    settings.write_text("keys.use_os_keychain = false\n")
+    shell.ok("enable", "--home", "H", "--allow-plain")
+    shell.ok("status", "--home", "H")
 
 
 def test_a_push_without_a_relay_waits_in_the_outbox_and_goes_out_later(shell, relay):

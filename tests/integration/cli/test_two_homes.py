@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import signal
+import socket
 
 import pytest
 
@@ -38,6 +39,45 @@ def test_standard_input_and_output_are_a_file_too(shell, relay):
     assert base64.urlsafe_b64decode(blob["data"]) == data
     assert shell.process("pull", "--home", "B", "--out", "-").raw == data
     assert shell.ok("pull", "--home", "B", "--out", "-").out == "", "what was written was taken"
+
+
+def test_what_standard_output_did_not_take_comes_again_under_the_same_id(shell, relay):
+    (shell.folder / "b.bin").write_bytes(bytes(500_000))
+    shell.pair(relay.url, "A", "B")
+    [pushed] = shell.ok("push", "b.bin", "--home", "A", "--json").objects
+    for _ in range(2):  # more than a pipe holds, and a reader that has seen enough
+        with holder(shell.folder, "pull", "--home", "B", "--out", "-", "--json") as pulling:
+            assert pushed["id"] in pulling.stdout.read(200)
+            pulling.stdout.close()
+            assert pulling.wait(60) == 141
+    [blob] = shell.ok("pull", "--home", "B", "--out", "-", "--json").objects
+    assert blob["id"] == pushed["id"]
+    assert shell.ok("pull", "--home", "B", "--out", "-", "--json").out == ""
+
+
+def test_ctrl_c_while_the_code_is_fetched_ends_the_join_and_not_the_code(shell, relay):
+    """A go-between hands the request on once the command was interrupted: the relay has forgotten the code then."""
+    shell.pair(relay.url, "A")
+    [invite] = shell.ok("invite", "--direct", "--home", "A", "--json").objects
+    with socket.create_server(("127.0.0.1", 0)) as between:
+        url = f"ws://127.0.0.1:{between.getsockname()[1]}"
+        arguments = ["join", invite["short_code"], "--home", "B", "--relay", url, "--allow-plain"]
+        with holder(shell.folder, *arguments) as joining:
+            near, _ = between.accept()
+            asked = near.recv(65_536)
+            assert asked.startswith(b"GET /invite/")
+            joining.send_signal(signal.SIGINT)
+            assert "spent" in joining.stderr.readline()
+            with socket.create_connection(("127.0.0.1", relay.port)) as far:
+                far.sendall(asked)
+                while answer := far.recv(65_536):
+                    near.sendall(answer)
+            near.close()
+            said = joining.stdout.read()
+            assert joining.wait(60) == 130
+    assert said.startswith("Joined: this device is in group ")
+    [standing] = shell.ok("enable", "--home", "B", "--relay", relay.url, "--json").objects
+    assert standing["group"] == shell.ok("status", "--home", "A", "--json").objects[0]["group"]
 
 
 def test_commands_go_through_the_process_that_holds_the_device(shell, relay):

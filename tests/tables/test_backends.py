@@ -1,0 +1,77 @@
+"""The backends of a device's configuration: what each holds, and which come before which."""
+
+import pytest
+
+from ferryman.protocol.errors import BadInput
+from ferryman.protocol.sync.errors import BackendUnavailable
+from ferryman.supervisors.backends import Enterprise, Iroh, Managed, Oidc, Relay
+from ferryman.supervisors.config import RuntimeConfig, SyncConfig
+
+ENTERPRISE = """
+[sync.backend]
+kind = "enterprise"
+url = "wss://sync.corp.example"
+auth = { issuer = "https://auth.corp.example", client_id = "sync-client" }
+"""
+OIDC = Oidc(issuer="https://auth.corp.example", client_id="sync-client")
+
+
+def load(tmp_path, text, **environment):
+    path = tmp_path / "ferryman.toml"
+    path.write_text(text)
+    return RuntimeConfig.load(path, environment={"FERRYMAN_HOME": "/home/device", **environment}).sync
+
+
+@pytest.mark.parametrize(
+    ("text", "backend"),
+    [
+        ("", Relay()),
+        ('[sync]\nbackend = "relay"\n', Relay()),
+        ('[sync.backend]\nkind = "relay"\nurl = "ws://own"\n', Relay(url="ws://own")),
+        ('[sync.backend]\nkind = "managed"\napi_key = "k"\n', Managed(api_key="k")),
+        ('[sync]\nbackend = "iroh"\n', Iroh()),
+        (ENTERPRISE, Enterprise(url="wss://sync.corp.example", auth=OIDC)),
+    ],
+)
+@pytest.mark.req("S4-81")
+def test_the_file_chooses_a_backend_by_its_name_or_by_a_table(tmp_path, text, backend):
+    assert load(tmp_path, text).backend == backend
+
+
+@pytest.mark.req("S4-90")
+def test_an_enterprise_backend_holds_its_issuer_and_client_and_is_refused_as_not_built(tmp_path):
+    sync = load(tmp_path, ENTERPRISE)
+    assert (sync.backend.auth.issuer, sync.backend.auth.client_id) == ("https://auth.corp.example", "sync-client")
+    with pytest.raises(BackendUnavailable, match='"enterprise" is not in this build'):
+        sync.access()
+
+
+def test_the_keys_beside_the_backend_and_so_the_environment_come_before_its_own(tmp_path):
+    text = '[sync.backend]\nkind = "managed"\nurl = "ws://table"\napi_key = "of the table"\n'
+    own = load(tmp_path, text).access()
+    assert (own.url, own.api_key.get_secret_value()) == ("ws://table", "of the table")
+    above = load(tmp_path, text, SYNC_RELAY_URL="ws://above", SYNC_API_KEY="above").access()
+    assert (above.url, above.api_key.get_secret_value()) == ("ws://above", "above")
+    assert "table" not in repr(own.api_key)
+
+
+def test_a_relay_without_any_url_is_one_that_the_call_names():
+    assert SyncConfig().access().url is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[sync]\nbackend = "pigeon"\n', "sync.backend: "),
+        ('[sync]\nbackend = "managed"\n', "sync.backend.api_key: Field required"),
+        ('[sync.backend]\nkind = "relay"\nurl = "http://x"\n', "sync.backend.url: 'http://x' is no relay URL"),
+        ('[sync.backend]\nkind = "relay"\ntier = 2\n', "sync.backend.tier: "),
+        (ENTERPRISE.replace("https:", "http:"), "sync.backend.auth.issuer: "),
+        ('[sync]\ndevice_keypair = "01234567890123456789012345678901"\n', "sync.device_keypair: "),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_the_file_and_the_key(tmp_path, text, said):
+    with pytest.raises(BadInput) as caught:
+        load(tmp_path, text)
+    assert caught.value.message.startswith(f"{tmp_path}/ferryman.toml: {said}")
+    assert "\n" not in caught.value.message
