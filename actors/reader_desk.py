@@ -210,12 +210,13 @@ class ReaderDesk:
         """Open a whole page. It is not judged: the host asked what the relay holds, also what it has taken before."""
         ticket = self._tickets.pop(number)
         blobs: list[Handed] = []
-        held = size = 0
+        held = size = through = 0
         cut = False
         for entry in response.blobs:
             if held >= OPENED_BYTES:
                 cut = True
                 break
+            through = entry.cursor
             if entry.sender_id == self._opener.device.device_id and not ticket.asked.own:
                 continue
             outcome, _, _ = open_entry(entry, keys=self._opener.keys, chains={}, max_blob_size=self._max_blob_size)
@@ -227,7 +228,7 @@ class ReaderDesk:
             if size > OPEN_SLICE_BYTES:
                 size = 0
                 await trio.lowlevel.checkpoint()
-        ticket.envelope.reply(Page(tuple(blobs), response.has_more or cut, response.max_cursor))
+        ticket.envelope.reply(Page(tuple(blobs), response.has_more or cut, response.max_cursor, through))
 
 
 def show(entry: BlobEntry, given: Given, run: int) -> Handed:

@@ -42,9 +42,12 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """through: the last cursor that was looked at, whether there was a blob for the host or not; 0 for none."""
+
     blobs: tuple[Handed, ...]
     has_more: bool
     max_cursor: int
+    through: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,9 @@ class Sync:
     ) -> PullResult:
         """What the relay holds after a cursor (after what was taken, when left out). Acknowledges nothing.
 
-        limit: 1 to 1,000; the relay may give fewer. own: this device's blobs too. A connection that is just being made
-        is waited for. Raises NotEnabled, Offline."""
+        limit: 1 to 1,000; the relay may give fewer. own: this device's blobs too. Pages with nothing for the host are
+        passed over: without a blob, nothing is there. A connection that is just being made is waited for.
+        Raises NotEnabled, Offline."""
         if not 1 <= limit <= MAX_PULL_LIMIT or (after_cursor is not None and after_cursor < 0):
             raise BadInput(f"limit is 1 to {MAX_PULL_LIMIT}, after_cursor counts from 0")
         await self._member()
@@ -169,6 +170,9 @@ class Sync:
             raise Offline("sync is switched off: call enable()", retryable=True)
         try:
             page = await self._ref(client).ask(PullBlobs(after_cursor, limit, own))
+            while page.has_more and not page.blobs and page.through > (after_cursor or 0):
+                after_cursor = page.through
+                page = await self._ref(client).ask(PullBlobs(after_cursor, limit, own))
         except (ActorCrashed, ActorStopped, NoSuchActor) as error:
             raise Offline("the sync client was restarted meanwhile: try again", retryable=True) from error
         blobs = tuple(show(handed, self._deliveries.take) for handed in page.blobs)

@@ -316,3 +316,13 @@ async def test_a_take_under_way_when_the_runtime_ends_is_on_record_or_refused(au
             async with world.device("b") as b:
                 await b.sync.enable()
                 assert await nothing_comes(b.sync.blobs())
+
+
+async def test_what_others_pushed_behind_pages_of_our_own_blobs_is_pulled(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        for number in range(5):
+            await a.sync.push(b"%d" % number)
+        await b.sync.push(b"behind them")
+        page = await a.sync.pull(0, 2)
+        assert [blob.data for blob in page.blobs] == [b"behind them"]
