@@ -137,8 +137,9 @@ class BlobStream:
     async def _put(self, taken: Taken) -> None:
         """On the last tray, or a new one. It waits only when too much is under way."""
         if self._trays:
-            tray = self._trays[-1][0]
-            if not tray.closed and tray.blobs[0].run == taken.run and self._under_way < TAKES_UNDER_WAY:
+            tray, taking = self._trays[-1]
+            is_open = not (tray.closed or taking.answered)  # an answer without a reader: the client was stopped
+            if is_open and tray.blobs[0].run == taken.run and self._under_way < TAKES_UNDER_WAY:
                 tray.blobs.append(taken)
                 self._under_way += 1
                 return
