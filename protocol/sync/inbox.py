@@ -27,7 +27,7 @@ from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
 from ferryman.protocol.sync.chain import ChainView
 from ferryman.protocol.sync.control import MAX_HEADS, Head
-from ferryman.protocol.sync.strands import ChainKey, Link, Strand, seen, strands
+from ferryman.protocol.sync.strands import ChainKey, Link, Strand, seen, strands, unseen
 
 MAX_ABOVE = 10_000
 """Cursors taken behind a hole. The lowest are forgotten beyond that: those blobs would be given again, not lost."""
@@ -187,6 +187,8 @@ class Inbox:
             case Take(group_id, _, cursors, places, through, data, at):
                 through = max(through, position.through)
                 fresh = [each for each in cursors if each > position.through and each not in position.above]
+                if not fresh and (places := unseen(position.chains, places)):  # repeated after a later one
+                    return Decision((BlobsTaken(group_id, (), places, through, data, at),), reply=through)
                 if not fresh:
                     advanced = (CursorAdvanced(group_id, through),) if through > position.through else ()
                     return Decision(advanced, reply=through)

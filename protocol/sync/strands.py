@@ -78,6 +78,15 @@ def seen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> Mapp
     return after
 
 
+def unseen(chains: Mapping[ChainKey, ChainView], places: Iterable[Strand]) -> tuple[Strand, ...]:
+    """Those of the places that would change something."""
+    return tuple([strand for strand in places if _is_news(chains.get((strand.sender, strand.first.chain_id)), strand)])
+
+
+def _is_news(view: ChainView | None, strand: Strand) -> bool:
+    return receive_row(view, strand.first, strand.row) != view
+
+
 def hear(chains: dict[ChainKey, ChainView], key: ChainKey, view: ChainView) -> None:
     """This chain looks like this now, and is the one heard of last. Of a device with too many, the one that was not
     heard of for longest is forgotten: what stands in it may come again."""

@@ -147,3 +147,21 @@ def test_what_older_versions_recorded_is_still_read():
 def test_a_restart_that_is_said_again_after_a_later_one_changes_nothing():
     state, _ = carry(Restart(GROUP, 2, LATER), take(4, run=2))
     assert machine.decide(state, Restart(GROUP, 1, ERA)).events == ()
+
+
+def test_a_take_that_is_repeated_after_a_later_one_still_has_its_place():
+    """The inbox crashed between the two: the later one, which knows that nothing is left, was recorded first."""
+
+    def row(seq):
+        chain = Chain(b"chain-00", seq, b"hash".ljust(16) if seq > 1 else bytes(16))
+        return Take(GROUP, 1, (seq,), strands([Link(SENDER, chain, b"hash".ljust(16))]), seq)
+
+    state, _ = carry(row(1), row(3), row(2))
+    view = state.positions[GROUP].chains[SENDER, b"chain-00"]
+    assert [each.seq for each in view.window] == [1, 2, 3]
+    assert (view.missing, state.positions[GROUP].through) == ((), 3)
+
+
+def test_a_place_that_is_seen_is_not_recorded_again():
+    state, _ = carry(take(1, through=1))
+    assert machine.decide(state, take(1, through=1)).events == ()
