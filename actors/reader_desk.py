@@ -157,16 +157,23 @@ class ReaderDesk:
             self._tally, told = self._tally.count(entry.sender_id, now)
         return outcome, (*heard, *told) if heard else told
 
-    def taken(self, blobs: Iterable[Taken]) -> None:
-        """The host has stored these, of the run that is open."""
+    def taken(self, blobs: Iterable[Taken]) -> tuple[int, ...]:
+        """The host has stored these, of the run that is open. Their cursors, without those where another blob waits: a
+        relay that answers a pull with a false cursor would have that one passed over, and nobody would miss it."""
+        cursors: list[int] = []
         for blob in blobs:
-            opened = self._opened.pop(blob.cursor, None)
+            opened = self._opened.get(blob.cursor)
+            if opened is not None and opened.link != blob.link:
+                continue
+            cursors.append(blob.cursor)
             if opened is not None:
+                del self._opened[blob.cursor]
                 self._opened_bytes -= len(opened.content)
             elif blob.link is not None and blob.cursor > self._judged:
                 insort(self._ahead, (blob.cursor, blob.link), key=itemgetter(0))
                 if len(self._ahead) > MAX_ABOVE:  # before its turn, so no gap before it will be told
                     self._chains, _ = place(self._chains, self._ahead.pop(0)[1])
+        return tuple(cursors)
 
     def _see_ahead(self, before: int) -> list[SyncEvent]:
         """Judge the places of what was taken below this cursor and never opened here."""

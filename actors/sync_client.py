@@ -235,7 +235,7 @@ class SyncClient:
         run = blobs[0].run
         cursors = tuple([blob.cursor for blob in blobs])
         if run == self._session.run:
-            self._desk.taken(blobs)
+            cursors = self._desk.taken(blobs)
             self.feed(happenings.HostTook(cursors))
         links = [blob.link for blob in blobs if blob.link is not None]
         self._record_taken(cursors, links, run, envelope.reply)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -326,3 +327,13 @@ async def test_what_others_pushed_behind_pages_of_our_own_blobs_is_pulled(autoju
         await b.sync.push(b"behind them")
         page = await a.sync.pull(0, 2)
         assert [blob.data for blob in page.blobs] == [b"behind them"]
+
+
+async def test_a_relay_that_gives_a_pull_an_old_blob_as_a_new_one_hides_nothing(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        first, second = [(await a.sync.push(data)).cursor for data in (b"old", b"new")]
+        old = (await b.sync.pull(first - 1, 1)).blobs[0]
+        await replace(old, handed=old.handed._replace(cursor=second)).taken()
+        await crash_client(b)
+        assert await take(b.sync.blobs(), 1) == [b"new"]

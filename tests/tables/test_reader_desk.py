@@ -29,6 +29,16 @@ class Keys:
     device: DeviceKeys
 
 
+class Waiting:
+    """The question of a reader."""
+
+    wants_reply = True
+    answer = ()
+
+    def reply(self, value):
+        self.answer = value
+
+
 def desk(chains=None, max_blob_size=1 << 20):
     made = ReaderDesk(Keys(group_keys(), OURS), max_blob_size)
     made.remember(chains or {})
@@ -130,6 +140,17 @@ def test_more_taken_ahead_than_is_kept_is_no_gap_either(monkeypatch):
     assert opened(desk_, entries[5])[:2] == ([b"content"], [])
 
 
+def test_a_blob_given_to_a_pull_under_the_cursor_of_another_does_not_take_that_one():
+    """The relay would hide it: its place is seen, so that no gap would ever be told."""
+    entries, all_taken = far_ahead(2)
+    desk_ = desk()
+    opened(desk_, *entries)
+    assert desk_.taken([all_taken[0], Taken(2, 0, all_taken[0].link)]) == (1,)
+    desk_.seat(waiting := Waiting(), 1)
+    desk_.hand((entries[1],))
+    assert [handed.cursor for handed in waiting.answer] == [2]
+
+
 def test_what_was_taken_ahead_of_a_history_that_is_gone_has_no_turn():
     entries, all_taken = far_ahead(2)
     desk_ = desk()
@@ -155,12 +176,13 @@ def compressed(sender, cursor, size):
 def test_a_blob_larger_than_the_bound_is_opened_alone_and_makes_room_when_it_is_taken():
     sender, desk_ = Sender(), desk(max_blob_size=OPENED_BYTES)
     entries = tuple(compressed(sender, cursor, OPENED_BYTES + 1) for cursor in (1, 2))
+    outcomes = opened(desk(max_blob_size=OPENED_BYTES), *entries)[2]
     assert sum(len(entry.payload) for entry in entries) < 100_000
-    for rest in (entries, entries[1:]):
+    for rest, outcome in ((entries, outcomes[0]), (entries[1:], outcomes[1])):
         assert desk_.has_room
         assert desk_.open_slice(rest, 0, 0.0).through == rest[0].cursor
         assert not desk_.has_room
-        desk_.taken([Taken(rest[0].cursor, 0, None)])
+        desk_.taken([taken(rest[0], outcome)])
 
 
 def test_a_slice_ends_where_enough_is_opened_however_little_came():
