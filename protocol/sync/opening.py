@@ -89,7 +89,9 @@ def place(chains: Chains, link: Link) -> tuple[Chains, tuple[events.SyncEvent, .
     """The chains with a blob seen that the host has already, and what it hears of those around it."""
     key = (link.sender, link.chain.chain_id)
     view, verdicts = chain.receive(chains.get(key), link.chain, link.sealed_hash)
-    return {**chains, key: view}, tuple(event for verdict in verdicts for event in tell(link.sender, verdict))
+    after = dict(chains)
+    hear(after, key, view)
+    return after, tuple(event for verdict in verdicts for event in tell(link.sender, verdict))
 
 
 def tell(sender: bytes, verdict: chain.Verdict) -> tuple[events.SyncEvent, ...]:

@@ -4,7 +4,8 @@ import pytest
 
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.sync import events
-from ferryman.protocol.sync.opening import Given, PassedOver, Tally, open_entry
+from ferryman.protocol.sync.opening import Given, PassedOver, Tally, open_entry, place
+from ferryman.protocol.sync.strands import MAX_CHAINS, Link
 from tests.fakes.sync_values import Sender, entry, group_keys
 
 SENDER = Sender().device.device_id
@@ -99,3 +100,11 @@ def test_senders_that_a_relay_makes_up_are_counted_together():
         heard += told
     _, told = tally.flush(61.0)
     assert (len(heard), told) == (65, (events.UndecryptableBlobs(bytes(32), 935),))
+
+
+def test_of_one_device_few_chains_are_remembered_of_what_the_host_took_ahead_too():
+    chains = {}
+    for number in range(MAX_CHAINS + 3):
+        link = Link(b"s" * 32, Chain(number.to_bytes(8, "big"), 1, bytes(16)), b"hash".ljust(16))
+        chains, _ = place(chains, link)
+    assert [int.from_bytes(chain_id, "big") for _, chain_id in chains] == list(range(3, MAX_CHAINS + 3))
