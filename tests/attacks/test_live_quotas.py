@@ -55,7 +55,8 @@ async def test_bytes_from_many_keys_fill_what_a_source_and_a_group_may_have_and_
                 taken[source] = 0
                 for number in range(2):
                     nursery.start_soon(fill, f"{number} of {source}", source)
-    assert codes == {WireCode.RATE_LIMITED, WireCode.GROUP_QUOTA_EXCEEDED}
+    assert WireCode.GROUP_QUOTA_EXCEEDED in codes
+    assert codes <= {WireCode.RATE_LIMITED, WireCode.GROUP_QUOTA_EXCEEDED}  # a fast relay is full before it settles
     assert sum(taken.values()) <= STORAGE.max_group_storage
     assert max(taken.values()) <= 2 * LIMITS["ingress_bytes_per_minute"]  # a burst, and what a minute brings
     async with relay.client("anna", relay.address()) as anna:
