@@ -93,6 +93,11 @@ class Deleting:
         ).fetchall()
         return self.forget(one_slice(cast("list[tuple[int, int]]", rows)), now)
 
+    def groups_went(self, groups: list[bytes]) -> None:
+        """Groups without a blob have no marked one, or memory would hold all that ever had."""
+        for group_id in groups:
+            self._marked.pop(group_id, None)
+
     def forget(self, rows: list[tuple[int, int]], now: int) -> Freed:
         """Delete these rows, (rowid, bytes) each, and remember what they were."""
         rowids = [(rowid,) for rowid, _ in rows]

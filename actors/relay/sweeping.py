@@ -151,6 +151,7 @@ class Sweeping:
                 f"DELETE FROM {table} WHERE group_id = ?",  # noqa: S608 - two names, both ours
                 [(group_id,) for group_id in dead],
             )
+        self._deleting.groups_went(dead)
         return Swept(following(place) if last is None else Place(place.table, key=(last, b"")), groups=dead)
 
     def vacuum_some(self) -> bool:

@@ -14,7 +14,7 @@ from ferryman.actors.relay.tables import Tables
 from ferryman.protocol.relay.group import Device
 from tests.fakes.wire_client import blob_id
 
-GROUP = b"g" * 32
+GROUP, OTHER = b"g" * 32, b"o" * 32
 ANNA, BERT = b"a" * 32, b"b" * 32
 NOW, TTL = 1_000_000, 1000
 
@@ -179,6 +179,16 @@ def test_marks_are_known_again_after_a_restart(shelf):
     shelf.deleting.request(GROUP, blob_id(0), NOW)
     shelf.deleting = Deleting(shelf.connection, default_ttl=TTL)
     assert shelf.acknowledge(BERT, 1) == (1, 256 + 10)
+
+
+def test_a_group_that_went_is_not_kept_in_memory_for_a_mark_it_had(shelf):
+    for group in (GROUP, OTHER):
+        shelf.push(1, group=group)
+        shelf.deleting.request(group, blob_id(0), NOW)
+    shelf.seen(BERT, now=NOW + 2 * TTL, group=OTHER)
+    gone = [group for _, swept in shelf.slices(NOW + 2 * TTL) for group in swept.groups]
+    assert gone == [GROUP]
+    assert list(shelf.deleting._marked) == [OTHER]
 
 
 def test_a_database_of_an_earlier_relay_gets_its_index(tmp_path):
