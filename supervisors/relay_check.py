@@ -98,9 +98,10 @@ def require_room(path: Path) -> None:
 
 
 def access(config: RelayConfig) -> str:
-    keys = f"{len(config.access.keys)} API keys"
+    count = len(config.access.keys)
+    keys = "the API key" if count == 1 else f"one of {count} API keys"
     if config.server.require_key:
-        return f"lets in who has one of {keys}"
+        return f"lets in who has {keys}"
     if config.access.create_groups == "token":
-        return f"lets everybody in, and create groups who has one of {keys}"
+        return f"lets everybody in, and create groups who has {keys}"
     return "lets everybody in and create groups"
