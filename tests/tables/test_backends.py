@@ -1,5 +1,7 @@
 """The backends of a device's configuration: what each holds, and which come before which."""
 
+import contextlib
+
 import pytest
 
 from ferryman.protocol.errors import BadInput
@@ -56,8 +58,11 @@ def test_the_keys_beside_the_backend_and_so_the_environment_come_before_its_own(
 
 
 def test_the_key_of_a_managed_relay_may_stand_in_no_file(tmp_path):
-    sync = load(tmp_path, '[sync]\nbackend = "managed"\n', SYNC_RELAY_URL="wss://above", SYNC_API_KEY="above")
-    assert sync.access().api_key.get_secret_value() == "above"
+    found = None
+    with contextlib.suppress(BadInput):
+        sync = load(tmp_path, '[sync]\nbackend = "managed"\n', SYNC_RELAY_URL="wss://above", SYNC_API_KEY="above")
+        found = sync.access().api_key.get_secret_value()
+    assert found == "above"
 
 
 def test_a_relay_without_any_url_is_one_that_the_call_names():
