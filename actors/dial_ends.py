@@ -11,7 +11,7 @@ from __future__ import annotations
 from trio_websocket import ConnectionRejected
 
 STATUSES = {
-    401: "it asks for an API key: set sync.api_key",
+    401: "it asks for an API key: set sync.api_key, which is sent over wss:// only",
     404: "no relay answers at this path",
     429: "too many connections from this address: it is tried again later",
     503: "the relay is full, or about to stop",

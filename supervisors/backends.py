@@ -51,11 +51,11 @@ class Relay(Table):
 
 
 class Managed(Table):
-    """api_key: sent as a bearer token, over TLS only."""
+    """api_key: sent as a bearer token, over TLS only. Needed, here or as `sync.api_key`: it may stand in no file."""
 
     kind: Literal["managed"] = "managed"
     url: RelayUrl | None = None
-    api_key: SecretStr = Field(strict=False)
+    api_key: SecretStr | None = Field(default=None, strict=False)
 
 
 class Iroh(Table):

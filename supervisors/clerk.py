@@ -163,7 +163,7 @@ class DeviceClerk:
         elif connection_of(self._sync.status()) == "connected":
             reason = "the relay has not answered in time"
         else:
-            reason = "the relay is not reachable now"
+            reason = "there is no connection to the relay now"
         return replies.Waiting(id=blob_id.hex(), reason=reason)
 
     async def _outbox(self, limit: int) -> replies.OutboxPage:
@@ -283,7 +283,7 @@ async def tried(events: Subscription, relay_key: bytes) -> None:
             case RelayKeyChanged(relay_key=shown) if shown == relay_key:
                 stale = True  # the end of a try with the key before
             case RelayKeyChanged(relay_key=shown):
-                raise BadInput(f"the relay shows another key, {show_id(shown)}: ask its operator which key it has")
+                raise BadInput(f"the relay shows another key, {show_id(shown)}, and is left alone: ask its operator")
             case StatusChanged(Reconnecting()) if stale:
                 stale = False
             case StatusChanged(Connected() | Reconnecting()):

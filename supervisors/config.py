@@ -20,12 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SecretBytes, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretBytes, SecretStr, ValidationError, field_validator, model_validator
 
 from ferryman.protocol.crypto.keys import SEED_BYTES
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, LARGEST_BLOB_SIZE, MAX_BLOB_SIZE
-from ferryman.supervisors.backends import Access, Relay, RelayBackend, RelayUrl, Table, access_by
+from ferryman.supervisors.backends import Access, Managed, Relay, RelayBackend, RelayUrl, Table, access_by
 
 PASSPHRASE = "FERRYMAN_PASSPHRASE"  # noqa: S105 - the variable's name
 OVERRIDES = {
@@ -92,6 +92,12 @@ class SyncConfig(Table):
     ca_file: str | None = None
     """PEM file with the certificate authority of a relay of your own."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @model_validator(mode="after")
+    def _a_managed_relay_knows_us(self) -> SyncConfig:
+        if isinstance(self.backend, Managed) and self.access().api_key is None:
+            raise ValueError('backend "managed" wants an api_key, in its table, beside it, or as SYNC_API_KEY')
+        return self
 
     def access(self) -> Access:
         """The relay of the backend that was chosen. Raises BackendUnavailable."""
@@ -167,4 +173,12 @@ def complaint(error: ValidationError) -> str:
     if steps[:2] == ["sync", "backend"]:
         del steps[2:3]  # the kind, which is no key of its own
     key = ".".join(steps) or "the configuration"
-    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
+    match first["type"]:
+        case "extra_forbidden":
+            return f"{key}: there is no such key"
+        case "missing":
+            return f"{key}: is missing"
+        case "union_tag_invalid":
+            return f"{key}: wants one of {first.get('ctx', {})['expected_tags']}"
+        case _:
+            return f"{key}: {first['msg'].removeprefix('Value error, ')}"

@@ -27,11 +27,16 @@ def check(config: RelayConfig, disk: Disk) -> Iterator[str]:
     yield f"listens on {config.server.bind}, {transport(config)}"
     yield database(config, disk)
     yield key(config)
+    if config.server.status_socket:
+        require_folder(config.status_socket, config.status_socket.absolute().parent)
     yield f"answers `ferryman relay status` at {config.status_socket}"
     yield access(config)
     cleanup = config.cleanup
     then = "and gives freed pages back" if cleanup.vacuum_on_cleanup else "and keeps freed pages"
     yield f"cleans up every {cleanup.interval} s {then}"
+    if config.log.file:
+        log = Path(config.log.file)
+        require_folder(log, log.absolute().parent)
     yield f"logs {config.log.level} and above to {config.log.file or 'standard error'}"
     changed = list(differences(RelayConfig(), config))
     yield f"other than by default: {', '.join(changed) or 'nothing'}"
@@ -92,15 +97,20 @@ def key(config: RelayConfig) -> str:
 
 def require_room(path: Path) -> None:
     """Whether a file could be made there."""
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    parents = path.absolute().parents
+    require_folder(path, next(parent for parent in parents if parent.exists()))
+
+
+def require_folder(path: Path, folder: Path) -> None:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise BadInput(f"{path}: cannot be made: {folder} is no directory that this user may write to")
 
 
 def access(config: RelayConfig) -> str:
-    keys = f"{len(config.access.keys)} API keys"
+    count = len(config.access.keys)
+    keys = "the API key" if count == 1 else f"one of {count} API keys"
     if config.server.require_key:
-        return f"lets in who has one of {keys}"
+        return f"lets in who has {keys}"
     if config.access.create_groups == "token":
-        return f"lets everybody in, and create groups who has one of {keys}"
+        return f"lets everybody in, and create groups who has {keys}"
     return "lets everybody in and create groups"

@@ -35,6 +35,7 @@ from ferryman.supervisors.relay_tables import (
 
 PREFIX = "FERRYMAN_RELAY_"
 PORT = "PORT"
+LARGEST_PORT = 65_535
 Document = dict[str, object]
 
 
@@ -117,15 +118,17 @@ def load_relay_config(
             raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadInput(f"{path}: is not TOML: {error}") from error
-    final = dict(document)
-    set_from_environment(final, environment or {})
+    surrounded = dict(document)
+    set_from_environment(surrounded, environment or {})
+    final = dict(surrounded)
     for table, keys in (over or {}).items():
         for key, value in keys.items():
             put(final, table, key, value)
     try:
-        return check_relay_config(final, "command line" if over else "environment")
-    except BadInput:
-        check_relay_config(document, str(path))  # a mistake is looked for where it is: the file's own come first
+        return check_relay_config(final, "command line")
+    except BadInput:  # a mistake is looked for where it is: the file's own come first
+        check_relay_config(document, str(path))
+        check_relay_config(surrounded, "environment")
         raise
 
 
@@ -136,11 +139,14 @@ def set_from_environment(document: Document, environment: Mapping[str, str]) -> 
         if variable.startswith(PREFIX):
             table, key = key_of(variable)
             put(document, table, key, value_of(table, key, value, variable))
-    if environment.get(PORT) and bind not in environment:
+    port = environment.get(PORT)
+    if port and bind not in environment:
+        if not (port.isascii() and port.isdecimal() and int(port) <= LARGEST_PORT):
+            raise BadInput(f"environment: {PORT}: wants a number from 0 to {LARGEST_PORT}, got {port!r:.80}")
         server = document.get("server")
         bound = cast("Document", server).get("bind") if isinstance(server, dict) else None
         host = str(bound or ServerConfig().bind).rpartition(":")[0]
-        put(document, "server", "bind", f"{host}:{environment[PORT]}")
+        put(document, "server", "bind", f"{host}:{port}")
 
 
 def key_of(variable: str) -> tuple[str, str]:

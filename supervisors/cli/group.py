@@ -236,6 +236,6 @@ async def settle(line: Line) -> replies.Standing:
 async def tell(standing: replies.Standing, screen: Screen, done: str) -> None:
     await screen.show(standing, f"{done}: this device is in group {standing.group}, {connection(standing)}.")
     if standing.connection != "connected":
-        await screen.note("It connects when the relay is there and a ferryman process holds this device.")
+        await screen.note("It is tried again whenever a ferryman process holds this device.")
     if standing.warning:
         await screen.note(f"Warning: {standing.warning}.")

@@ -82,7 +82,7 @@ async def require_connection(line: Line) -> None:
     if standing.group is not None and not standing.enabled:
         raise BadInput("sync is switched off on this device: `ferryman enable` switches it on")
     if standing.group is not None and standing.connection != "connected":
-        raise Offline(f"this device is {connection(standing).removeprefix('and ')}: try again later", retryable=True)
+        raise Offline(f"this device is {connection(standing)}: try again later", retryable=True)
 
 
 async def fetch(

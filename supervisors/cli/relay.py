@@ -26,6 +26,7 @@ from cyclopts import App, Parameter
 
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.actors.relay.access import hash_key, new_key
+from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.relay import Relay
 from ferryman.supervisors.relay_backup import back_up
 from ferryman.supervisors.relay_check import check as check_all
@@ -158,6 +159,8 @@ def key(name: str) -> int:
     name
         What the key is called in relay.toml.
     """
+    if not name.strip() or not name.isprintable():
+        raise BadInput("the key wants a name, by which you will find it in relay.toml again")
     made = new_key(make_real_ports().entropy.random_bytes(KEY_BYTES))
     print(f'{made}\n{msgspec.json.encode(name).decode()} = "{hash_key(made).hex()}"')
     return 0

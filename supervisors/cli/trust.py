@@ -4,7 +4,7 @@
 |---------------------------|----------------------------------------|-----------|
 | has that key              | connected                              | 0         |
 | cannot be reached now     | that it is accepted, and not connected | 0         |
-| shows another             | which, in one line                     | 2         |
+| shows another             | which, in one line; it stays away      | 2         |
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def trust(key: Annotated[str, Parameter(allow_leading_hyphen=True)], /, *, commo
         async with device.line() as line:
             standing = await ask(line, request, replies.Standing)
         shown = show_id(relay_key)
-        said = f"The relay's key is {shown} from now on: this device is {connection(standing).removeprefix('and ')}."
+        said = f"The relay's key is {shown} from now on: this device is {connection(standing)}."
         await screen.show(standing, said, relay_key=shown)
         return 0
 

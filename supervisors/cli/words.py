@@ -60,9 +60,7 @@ def connection(standing: Standing) -> str:
             return f"connected to {standing.relay_url}"
         case "connecting":
             return f"connecting to {standing.relay_url}"
-        case "reconnecting":
-            return f"and {standing.relay_url} is not reachable now{because(standing)}"
-        case "disconnected":
+        case "reconnecting" | "disconnected":
             return f"not connected to {standing.relay_url}{because(standing)}"
 
 

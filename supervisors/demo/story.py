@@ -22,6 +22,7 @@ from rich.markup import escape
 
 from ferryman.actors.ports import Ports
 from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.cli.words import number
 from ferryman.supervisors.demo.director import (
     DeviceProcess,
     Stage,
@@ -103,8 +104,8 @@ async def run_demo(source: Source, screen: Screen, *, port: int, keep: bool, por
 
 
 async def end_at_signal(signals: AsyncIterator[int], ending: Ending, scope: trio.CancelScope) -> None:
-    async for number in signals:
-        ending.signal = number
+    async for arrived in signals:
+        ending.signal = arrived
         scope.cancel()
 
 
@@ -112,7 +113,8 @@ async def perform(source: Source, folder: Folder, screen: Screen, ending: Ending
     check_room(source, folder.path)
     started = trio.current_time()
     links = f"; {source.left_out} links and special files left out" if source.left_out else ""
-    screen.tell(f"{len(source.files):,} files, {source.total_bytes:,} bytes from {escape(str(source.root))}{links}")
+    carried = f"{number(len(source.files), 'file')}, {number(source.total_bytes, 'byte')}"
+    screen.tell(f"{carried} from {escape(str(source.root))}{links}")
     passphrase = ports.entropy.random_bytes(16).hex()
     async with open_stage(folder, passphrase) as stage:
         config = await write_config(source, folder.path, port)

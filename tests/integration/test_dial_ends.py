@@ -55,7 +55,7 @@ async def test_a_connection_that_ends_during_the_upgrade_is_over_at_once(autojum
     ("status", "said"),
     [
         (b"404 Not Found", "HTTP 404, no relay answers at this path"),
-        (b"401 Unauthorized", "HTTP 401, it asks for an API key: set sync.api_key"),
+        (b"401 Unauthorized", "HTTP 401, it asks for an API key: set sync.api_key, which is sent over wss:// only"),
         (b"418 Teapot", "HTTP 418"),
     ],
 )

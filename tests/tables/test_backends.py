@@ -1,5 +1,7 @@
 """The backends of a device's configuration: what each holds, and which come before which."""
 
+import contextlib
+
 import pytest
 
 from ferryman.protocol.errors import BadInput
@@ -55,6 +57,14 @@ def test_the_keys_beside_the_backend_and_so_the_environment_come_before_its_own(
     assert "table" not in repr(own.api_key)
 
 
+def test_the_key_of_a_managed_relay_may_stand_in_no_file(tmp_path):
+    found = None
+    with contextlib.suppress(BadInput):
+        sync = load(tmp_path, '[sync]\nbackend = "managed"\n', SYNC_RELAY_URL="wss://above", SYNC_API_KEY="above")
+        found = sync.access().api_key.get_secret_value()
+    assert found == "above"
+
+
 def test_a_relay_without_any_url_is_one_that_the_call_names():
     assert SyncConfig().access().url is None
 
@@ -62,10 +72,10 @@ def test_a_relay_without_any_url_is_one_that_the_call_names():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[sync]\nbackend = "pigeon"\n', "sync.backend: "),
-        ('[sync]\nbackend = "managed"\n', "sync.backend.api_key: Field required"),
+        ('[sync]\nbackend = "pigeon"\n', "sync.backend: wants one of 'relay', 'managed', 'iroh', 'enterprise'"),
+        ('[sync]\nbackend = "managed"\n', 'sync: backend "managed" wants an api_key'),
         ('[sync.backend]\nkind = "relay"\nurl = "http://x"\n', "sync.backend.url: 'http://x' is no relay URL"),
-        ('[sync.backend]\nkind = "relay"\ntier = 2\n', "sync.backend.tier: "),
+        ('[sync.backend]\nkind = "relay"\ntier = 2\n', "sync.backend.tier: there is no such key"),
         (ENTERPRISE.replace("https:", "http:"), "sync.backend.auth.issuer: "),
         ('[sync]\ndevice_keypair = "01234567890123456789012345678901"\n', "sync.device_keypair: "),
     ],

@@ -60,7 +60,7 @@ def test_the_passphrase_comes_from_the_environment_when_it_is_not_given(monkeypa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[sync]\nrelay = 1\n", "sync.relay: Extra inputs are not permitted"),
+        ("[sync]\nrelay = 1\n", "sync.relay: there is no such key"),
         ("[sync]\nauto_reconnect = 1\n", "sync.auto_reconnect: Input should be a valid boolean"),
         ('[sync]\nrelay_url = "http://x"\n', "sync.relay_url: 'http://x' is no relay URL"),
         ("[sync]\nmax_blob_size = 10\n", "sync.max_blob_size: Input should be greater"),
@@ -81,7 +81,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_home_is_needed():
-    with pytest.raises(BadInput, match="the environment: home: Field required"):
+    with pytest.raises(BadInput, match="the environment: home: is missing"):
         RuntimeConfig.load(environment={})
 
 

@@ -181,7 +181,8 @@ def test_the_platforms_port_keeps_the_address_of_the_file(tmp_path):
         ({"FERRYMAN_RELAY_LIMITS_MAX_INVITES": "many"}, "environment: limits.max_invites: "),
         ({"FERRYMAN_RELAY_CLEANUP_VACUUM_ON_CLEANUP": "yes"}, "environment: cleanup.vacuum_on_cleanup: "),
         ({"FERRYMAN_RELAY_ACCESS_KEYS": "x"}, "environment: FERRYMAN_RELAY_ACCESS_KEYS: access.keys is a table"),
-        ({"PORT": "http"}, "environment: server.bind: "),
+        ({"PORT": "http"}, "environment: PORT: wants a number from 0 to 65535, got 'http'"),
+        ({"PORT": "65536"}, "environment: PORT: "),
     ],
 )
 def test_a_wrong_variable_is_one_line_with_its_name_or_key(environment, said):
@@ -195,6 +196,17 @@ def test_a_mistake_in_the_file_is_looked_for_there_whatever_else_is_said(tmp_pat
     path.write_text("[limits]\nmax_invites = 0\n")
     with pytest.raises(BadInput, match=r"relay\.toml: limits\.max_invites"):
         load_relay_config(path, environment={"PORT": "5"}, over={"server": {"bind": "127.0.0.1:0"}})
+
+
+def test_a_mistake_in_the_environment_is_not_the_command_lines():
+    wrong = {"FERRYMAN_RELAY_LIMITS_MAX_INVITES": "many"}
+    with pytest.raises(BadInput, match=r"^environment: limits\.max_invites"):
+        load_relay_config(None, environment=wrong, over={"server": {"bind": "127.0.0.1:0"}})
+
+
+def test_a_mistake_on_the_command_line_is_called_one():
+    with pytest.raises(BadInput, match=r"^command line: server\.bind"):
+        load_relay_config(None, environment={"PORT": "5"}, over={"server": {"bind": "here"}})
 
 
 def test_a_key_in_place_of_its_hash_is_not_shown():

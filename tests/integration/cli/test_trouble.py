@@ -253,3 +253,20 @@ def test_a_home_whose_path_is_longer_than_a_socket_address_works_too(shell, rela
         wait_for(watching, '"connected"')
         assert len(os.fsencode(deep / "control.sock")) > 108
         assert shell.ok("status", "--home", str(deep), "--json").objects[0]["pid"] == watching.pid
+
+
+@pytest.mark.parametrize("name", ["", " ", "an\nna"])
+def test_an_api_key_without_a_name_is_not_made(shell, name):
+    done = shell.run("relay", "key", name)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "ferryman: the key wants a name, by which you will find it in relay.toml again\n"
+
+
+def test_a_relay_that_refuses_is_not_called_unreachable(shell, relay):
+    shell.pair(relay.url, "A")
+    relay.kill()
+    relay.lose_key()
+    other = relay.start()
+    done = shell.ok("enable", "--home", "A")
+    assert f"not connected to {other.url}: the relay shows another key than before" in done.out
+    assert "reachable" not in f"{done.out}{done.err}"
