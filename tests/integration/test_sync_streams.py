@@ -337,3 +337,20 @@ async def test_a_relay_that_gives_a_pull_an_old_blob_as_a_new_one_hides_nothing(
         await replace(old, handed=old.handed._replace(cursor=second)).taken()
         await crash_client(b)
         assert await take(b.sync.blobs(), 1) == [b"new"]
+
+
+async def test_what_is_taken_while_the_disk_records_the_one_before_is_recorded_too(autojump_clock, world):
+    async with world.relay(), world.device("a") as a, world.device("b") as b:
+        await join(a, b)
+        cursors = [(await a.sync.push(b"%d" % number)).cursor for number in range(3)]
+        stream = b.sync.blobs()
+        await trio.sleep(5)  # all three are opened, and handed over together
+        await anext(stream)
+        world.threads["b"].hold()
+        for _ in cursors[1:]:
+            await anext(stream)  # takes the one before
+            await trio.sleep(5)
+        assert b.sync.last_cursor() == cursors[0] - 1
+        world.threads["b"].release()
+        await trio.sleep(5)
+        assert b.sync.last_cursor() == cursors[1]

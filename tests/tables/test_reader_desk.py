@@ -206,9 +206,8 @@ def test_a_control_blob_has_its_place_after_a_restart_of_the_client_too():
     desk_, state = desk(), Inbox.initial
     entries = [sender.entry(1, b"1"), sender.entry(2, b"\x80", control=True), sender.entry(3, b"3")]
     for entry, outcome in zip(entries, opened(desk_, *entries[:2])[2], strict=False):
-        for event in machine.decide(
-            state, Take(GROUP, 0, (entry.cursor,), strands([outcome.link]), entry.cursor)
-        ).events:
+        places = strands([outcome.link] if outcome.link else [])
+        for event in machine.decide(state, Take(GROUP, 0, (entry.cursor,), places, entry.cursor)).events:
             state = machine.evolve(state, event)
     contents, told, _ = opened(desk(state.positions[GROUP].chains), entries[2])
     assert (contents, told) == ([b"3"], [])

@@ -101,6 +101,7 @@ async def test_who_says_hello_to_a_relay_that_ends_is_told_so(autojump_clock):
         await anna.say_hello(GROUP)
         assert (await anna.receive(Error)).code == 3001
         assert await anna.closed() == 1001
+        assert world.group_path(GROUP) not in world.relay.system.nodes, "a group was started for nobody"
 
 
 async def test_a_group_that_begins_after_all_others_were_told_lets_nobody_in(autojump_clock):
