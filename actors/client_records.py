@@ -17,6 +17,7 @@ from typing import Any
 from ferryman.actors.client_world import ClientWorld
 from ferryman.actors.core.context import Context
 from ferryman.actors.recorder import Recorder, look
+from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.machine import Refused
 from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Error
 from ferryman.protocol.sync.group import Pin
@@ -72,6 +73,8 @@ class ClientRecords:
 
     def take(self, take: Take, then: Callable[[], None]) -> None:
         def done(answer: int | Refused) -> None:
+            if isinstance(answer, Refused):  # the inbox refuses no take; the host must not hear that it is on record
+                raise LocalProtocolError(f"a take was refused: {answer.message}")
             self._recorded(take.run, answer)
             then()
 

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from trio_websocket import ConnectionRejected
 
 STATUSES = {
@@ -33,7 +35,7 @@ def words(error: BaseException) -> str:
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """What went wrong first, out of however many nurseries."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-    return error  # pyright: ignore[reportUnknownVariableType]
+    error = group.exceptions[0]
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    return first(cast("BaseExceptionGroup[BaseException]", error))

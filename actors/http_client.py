@@ -64,7 +64,7 @@ async def _connect(ports: Ports, address: RelayAddress, trust: ssl.SSLContext | 
         return stream
     try:
         return await dress(stream, address.host, trust)
-    except BaseException:
+    except BaseException:  # cancelled too: until it is returned the stream is nobody else's to close
         await trio.aclose_forcefully(stream)
         raise
 

@@ -101,7 +101,7 @@ def open_keychain(choice: KeychainChoice) -> OpenKeychain:
     try:
         store = _read(choice) or _make(choice)
         keychain = _keychain(choice, store)
-    except BaseException:
+    except BaseException:  # Ctrl-C at a prompt too: the lock is given back, whatever it was
         unlock()
         raise
     warning = PLAIN_WARNING.format(folder=choice.folder) if store.kind == "plain" else ""

@@ -156,7 +156,7 @@ def _cut_off(connection: apsw.Connection, execute: Execute, store: LedgerStore, 
         execute("DELETE FROM payload WHERE hash NOT IN (SELECT hash FROM payload_use)")
         execute("UPDATE segment SET base_seq = ?, base_chain = ?, base_mac = ?", (end.seq, end.chain, mac))
         execute("COMMIT")
-    except BaseException:
+    except BaseException:  # an fsync that failed too, which is no Exception: nothing of it may stay half done
         if connection.in_transaction:
             execute("ROLLBACK")
         raise

@@ -56,8 +56,8 @@ class Execute(Protocol):
 
 def executor(connection: apsw.Connection, *, flags: int = apsw.SQLITE_PREPARE_PERSISTENT) -> Execute:
     """Runs statements on the connection. What is compiled with other flags is compiled again (see ledger_rows.py)."""
-    # by name: the types of apsw know of no prepare_flags
-    return cast("Execute", partial(getattr(connection, "execute"), prepare_flags=flags))  # noqa: B009
+    execute = getattr(connection, "execute")  # noqa: B009 - by name: the types of apsw know of no prepare_flags
+    return cast("Execute", partial(execute, prepare_flags=flags))
 
 
 def pragma(connection: apsw.Connection, name: str, *value: SQLValue) -> Any:
@@ -93,7 +93,7 @@ def connect(disk: Disk, path: Path) -> apsw.Connection:
         pragma(connection, "trusted_schema", False)
         pragma(connection, "cell_size_check", True)
         pragma(connection, "cache_size", -CACHE_KIB)
-    except BaseException:
+    except BaseException:  # whatever it was: a connection that nobody got would keep the file locked
         connection.close()
         raise
     return connection

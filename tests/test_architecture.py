@@ -261,6 +261,26 @@ def test_no_handler_swallows_everything_on_the_way():
     assert broad == []
 
 
+def test_a_test_sleeps_on_a_mock_clock_or_says_beside_it_why_not():
+    found = [sleep for path in (ROOT / "tests").rglob("test_*.py") for sleep in real_sleeps(path)]
+    assert found == []
+
+
+def real_sleeps(path):
+    source = path.read_text()
+    lines = source.splitlines()
+    tests = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for test in tests:
+        clocks = {argument.arg for argument in test.args.args} & {"autojump_clock", "mock_clock"}
+        if test.name.startswith("test_") and not clocks:
+            for node in ast.walk(test):
+                match node:
+                    case ast.Call(func=ast.Attribute(attr="sleep")) if "#" not in lines[node.lineno - 1]:
+                        yield f"{path.name}:{node.lineno}"
+                    case _:
+                        pass
+
+
 def test_files_hold_one_noun():
     long = {file: lines for file in files() if (lines := len((ROOT / file).read_text().splitlines())) > LINES_AT_MOST}
     assert {file: lines for file, lines in long.items() if file not in LONGER} == {}

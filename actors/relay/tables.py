@@ -212,19 +212,17 @@ class Tables:
         Returns the blobs and accounted bytes that went, and up to which cursor that is done, None at the end."""
         rows = self._connection.execute(STRANGE, (keeper, group_id, after, SLICE_ROWS)).fetchall()
         gone: list[tuple[int, int]] = []
-        room = SLICE_BYTES
+        room, ended = SLICE_BYTES, len(rows) < SLICE_ROWS
         for rowid, cursor, size, strange in cast("list[tuple[int, int, int, int]]", rows):
             if strange:
                 room -= size
                 if room < 0 and gone:
+                    ended = False
                     break
                 gone.append((rowid, size))
             after = cursor
-        else:
-            if len(rows) < SLICE_ROWS:
-                after = -1
         self._connection.executemany("DELETE FROM blobs WHERE rowid = ?", [(rowid,) for rowid, _ in gone])
-        return (len(gone), sum(size + BLOB_OVERHEAD for _, size in gone)), None if after < 0 else after
+        return (len(gone), sum(size + BLOB_OVERHEAD for _, size in gone)), None if ended else after
 
     def close(self, group_id: bytes, purged: int = 0) -> Freed:
         """A proof was shown: whoever registered without one never belonged, nor did what they pushed.

@@ -74,11 +74,6 @@ def static_public(private: bytes) -> bytes:
     return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
 
 
-def sealed_size(plain_bytes: int) -> int:
-    """How many bytes a frame of `plain_bytes` is after sealing."""
-    return plain_bytes + TAG_BYTES * -(-plain_bytes // PIECE_BYTES)
-
-
 def initiate(static_private: bytes, ephemeral_private: bytes) -> tuple[AwaitingReply, bytes]:
     """The client's start: the state and message 1. Both keys are 32 bytes; the ephemeral is used for nothing else."""
     handshake = _begin(static_private, ephemeral_private, initiator=True)

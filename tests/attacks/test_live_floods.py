@@ -213,7 +213,7 @@ async def test_a_device_and_its_source_send_so_many_messages_and_no_more(relay):
     assert (await ask(relay, source, "GET", "/health"))[0] == 200
     with trio.fail_after(PATIENCE_SECONDS):  # accounts are settled once a second
         while await upgrade(relay, source) != 429:  # noqa: ASYNC110 - another process has no event for it
-            await trio.sleep(0.5)
+            await trio.sleep(0.5)  # of the real clock, which is the other process's
     assert await upgrade(relay, source) == 429  # it owes, and a new connection does not change that
 
 

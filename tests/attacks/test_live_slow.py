@@ -118,7 +118,7 @@ async def test_whoever_is_slow_is_waited_for_so_long_and_no_longer(relay):
         nursery.start_soon(listen_not, "a WebSocket", deaf_on_a_websocket)
         for _ in range(5):
             await relay.serves_others()
-            await trio.sleep(1)
+            await trio.sleep(1)  # of the real clock: it is the relay's
     for name, (said, seconds) in heard.items():
         assert any(last in said for last in SLOW[name][2]), (name, said)
         assert seconds < REQUEST + LATE, name

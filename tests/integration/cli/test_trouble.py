@@ -237,7 +237,7 @@ def test_sigterm_in_the_middle_of_a_push_leaves_it_in_the_outbox(shell, relay):
     relay.kill()
     with holder(shell.folder, "push", "a.txt", "--home", "A", "--wait", "60") as pushing:
         while not (shell.folder / "A" / "control.sock").exists():
-            time.sleep(0.05)
+            time.sleep(0.05)  # of the real clock: a process starts
         while shell.ok("outbox", "--home", "A", "--json").objects[0]["count"] == 0:
             pass
         assert end(pushing, signal.SIGTERM) == 143

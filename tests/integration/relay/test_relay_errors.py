@@ -6,16 +6,9 @@ from trio_websocket import ConnectionClosed
 
 from ferryman.protocol.relay.envelope import encode_frame
 from ferryman.protocol.relay.messages import Ack, Delete, Error, Hello, Presence, Pull, Push, PushAck, Welcome
-from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id, device
 
 GROUP = b"a group that is one of bare IDs."
-
-
-@pytest.fixture
-async def world():
-    async with memory_relay() as world:
-        yield world
 
 
 async def refused_and_closed(client, code, close_code=1008):

@@ -7,7 +7,6 @@ import trio
 
 from ferryman.actors.core.events import Crashed
 from ferryman.actors.relay.deleting import SLICE_ROWS
-from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Delete, Error, Notify, Peers, Presence, Push, PushAck
 from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.ports import make_fake_ports
@@ -15,19 +14,7 @@ from tests.fakes.relay_load import LOST
 from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id
 
-SECRET = b"s" * 32
 BARE = b"a group that is one of bare IDs."
-
-
-@pytest.fixture(scope="module")
-def keys():
-    return derive_group(SECRET, b"salt of sixteen.")
-
-
-@pytest.fixture
-async def world():
-    async with memory_relay() as world:
-        yield world
 
 
 @pytest.mark.req("W5-35")

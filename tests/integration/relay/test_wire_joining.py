@@ -16,17 +16,6 @@ from tests.fakes.wire_client import blob_id, device
 GROUP = b"a group that is one of bare IDs."
 
 
-@pytest.fixture(scope="module")
-def keys():
-    return derive_group(b"s" * 32, b"salt of sixteen.")
-
-
-@pytest.fixture
-async def world():
-    async with memory_relay() as world:
-        yield world
-
-
 @pytest.mark.req("W5-09")
 async def test_a_hello_that_is_refused_acknowledges_nothing(autojump_clock, world):
     async with world.client("anna") as anna:

@@ -5,7 +5,6 @@ import base64
 import pytest
 import trio
 
-from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.envelope import NO_GROUP, encode_frame
 from ferryman.protocol.relay.messages import (
     Ack,
@@ -22,22 +21,10 @@ from ferryman.protocol.relay.messages import (
     Welcome,
 )
 from tests.fakes.raw_wire import UPGRADE
-from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id
 
 GROUP = b"a group that is one of bare IDs."
 ROLL_SECONDS = 5.5  # whatever is due has been called by then
-
-
-@pytest.fixture(scope="module")
-def keys():
-    return derive_group(b"s" * 32, b"salt of sixteen.")
-
-
-@pytest.fixture
-async def world():
-    async with memory_relay() as world:
-        yield world
 
 
 @pytest.mark.req("W3-03", "W3-05", "W3-07")
