@@ -25,6 +25,7 @@ import apsw
 import trio
 
 from ferryman.actors.core.context import Body, Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.errors import RecoveryFailed
 from ferryman.actors.core.messages import Ask, Envelope
 from ferryman.actors.core.ref import Pending, Ref
@@ -188,6 +189,7 @@ class _Writer:
             answers = [StorageFull(self._reason)] * taken
         else:
             self._reason = ""
+        crash_point("ledger.reply")
         for envelope, answer in zip(appends, answers, strict=False):
             if isinstance(answer, LocalProtocolError):
                 envelope.fail(answer)
@@ -210,11 +212,13 @@ class _Writer:
 
     def _finish(self, appends: list[Envelope[Record]], now: int, answers: list[object]) -> None:
         self._stage(appends, now, answers, heavy=True)
+        crash_point("ledger.commit")
         self._store.commit()
 
     async def _keep_house(self) -> None:
         now = trio.current_time()
         if self._opened.anchor_is_due and now >= self._anchor_again:
+            crash_point("ledger.anchor")
             try:
                 await self._ports.threads.run(self._opened.write_anchor)
                 self._unanchored = ""

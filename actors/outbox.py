@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ferryman.actors.core.context import Body, Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.errors import NoSuchActor
 from ferryman.actors.durable_stream import durable_stream
 from ferryman.actors.ports import Ports
@@ -25,6 +26,7 @@ def outbox(ports: Ports) -> Body:
 
 async def announce(ctx: Context[Any], _: DebtId, effect: Effect) -> Command[Any] | None:
     if isinstance(effect, AnnounceBlobs):
+        crash_point("outbox.announce")
         try:
             client = ctx.ref(client_path(effect.group_id))
         except NoSuchActor:

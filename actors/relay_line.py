@@ -14,6 +14,7 @@ import trio
 
 from ferryman.actors.client_world import ClientWorld
 from ferryman.actors.core.context import Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.recorder import look
 from ferryman.actors.transport import Dialing, Link, LinkEnd, RelayAddress, read_relay_url, run_link
@@ -170,6 +171,7 @@ class Call:
     def hello(self, last_cursor: int, incarnation: bytes) -> None:
         if self.link is None:
             return
+        crash_point("client.hello")
         world = self._world
         hello = Hello(
             VERSION,

@@ -18,6 +18,7 @@ import trio
 from ferryman.actors.client_records import ClientRecords
 from ferryman.actors.client_world import ClientWorld
 from ferryman.actors.core.context import Body, Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.messages import Envelope
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.outbox_reader import OutboxReader
@@ -158,8 +159,10 @@ class SyncClient:
             case effects.SayHello(last_cursor, incarnation):
                 self._line.hello(last_cursor, incarnation)
             case effects.Send(message):
+                crash_point("client.send")
                 self._line.send(message)
             case effects.PushBlobs(blobs):
+                crash_point("client.push")
                 self._parcels.send(blobs, self._line.current)
             case effects.Ping():
                 self._line.ping()
@@ -179,6 +182,7 @@ class SyncClient:
             case effects.LookAtOutbox():
                 self._shelf.look()
             case effects.RecordAcknowledged(seq, blob_id, cursor):
+                crash_point("client.pushed")
                 self._records.acknowledged(seq, blob_id, cursor)
             case effects.RecordRejected(seq, blob_id, code):
                 self._records.rejected(seq, blob_id, code)
@@ -222,6 +226,7 @@ class SyncClient:
                 await self._sealed.wait()
                 self._sealed = trio.Event()
                 continue
+            crash_point("client.page")
             run = self._session.run
             opened = self._desk.open_slice(entries, run, trio.current_time())
             for event in opened.told:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import segno
 import trio
 
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped
@@ -63,13 +64,17 @@ class OutboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """link: also the QR code's text. qr_code: a data URL (SVG). expires_at: UNIX seconds. revoke_token: cancels it."""
+    """link: also the QR code's text. expires_at: UNIX seconds. revoke_token: cancels it."""
 
     link: str = field(repr=False)
-    qr_code: str = field(repr=False)
     short_code: str = field(repr=False)
     expires_at: int
     revoke_token: str = field(repr=False)
+
+    @property
+    def qr_code(self) -> str:
+        """A data URL (SVG), which a browser shows as it is. Drawn when it is read: that takes some 20 ms."""
+        return segno.make(self.link, error="m").svg_data_uri(scale=4, border=4)
 
 
 class BlobStream:

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-import segno
 
 from ferryman.actors.http_client import Answer, request
 from ferryman.actors.ports import Ports
@@ -64,7 +63,7 @@ class InviteDesk:
             if answer.status == 201:
                 posted = read(answer, Posted)
                 link = invite.link(self._scheme)
-                return Invite(link, qr_data_url(link), code.shown, invite.expires_at, posted.revoke_token)
+                return Invite(link, code.shown, invite.expires_at, posted.revoke_token)
             if answer.status != 409:
                 raise refusal(answer)
         raise RelayRefused("the relay says that every short code is taken: try again later", retryable=True)
@@ -138,8 +137,3 @@ def refusal(answer: Answer) -> RelayRefused:
             retry_after_ms=None if wait is None else wait * 1000,
         )
     return RelayRefused(f"the relay answered with HTTP {answer.status}")
-
-
-def qr_data_url(text: str) -> str:
-    """An SVG that a browser shows as it is."""
-    return segno.make(text, error="m").svg_data_uri(scale=4, border=4)

@@ -31,6 +31,7 @@ from ferryman.actors.key_store import key_store_body
 from ferryman.actors.keychain import FindBackend, KeychainChoice, OpenKeychain, open_keychain
 from ferryman.actors.keychain_os import find_os_backend
 from ferryman.actors.ledger import ledger_body
+from ferryman.actors.ledger_file import WAL_BYTES
 from ferryman.actors.outbox import outbox
 from ferryman.actors.ports import Ports
 from ferryman.actors.real_ports import make_real_ports
@@ -77,13 +78,15 @@ async def open_runtime(
     rng: Random | None = None,
     on_event: Callable[[Event], None] | None = None,
     on_dead_letter: Callable[[DeadLetter], None] | None = None,
+    wal_bytes: int = WAL_BYTES,
 ) -> AsyncGenerator[Runtime]:
     """Run a device around a block. What it knew when its last process ended, however it ended, it knows again.
 
     config: a RuntimeConfig, or its tables as mappings: {"home": "...", "sync": {"relay_url": "wss://..."}}.
     Raises KeychainError (missing, locked, in use, ...), RecoveryFailed, BadInput, BackendUnavailable. rng: seeds the
     jitter of restarts and reconnects. on_event: hears of crashes and restarts; by default they are logged under
-    "ferryman".
+    "ferryman". wal_bytes: length of the ledger's log from the start; a simulation, whose disk counts each write, takes
+    0.
     """
     if not isinstance(config, RuntimeConfig):
         config = RuntimeConfig.check(config)
@@ -98,7 +101,7 @@ async def open_runtime(
         harbour = Harbour(config, ports, device)
         chance = rng or Random(int.from_bytes(ports.entropy.random_bytes(8), "big"))  # noqa: S311 - jitter
         async with open_system(
-            tree(harbour, keys), rng=chance, on_event=on_event or report, on_dead_letter=on_dead_letter
+            tree(harbour, keys, wal_bytes), rng=chance, on_event=on_event or report, on_dead_letter=on_dead_letter
         ) as system:
             harbour.start_child = system.start_child
             await show_what_is_known(harbour, system)
@@ -139,9 +142,9 @@ def load_seed(keys: OpenKeychain, config: RuntimeConfig, ports: Ports) -> bytes:
     return seed
 
 
-def tree(harbour: Harbour, keys: OpenKeychain) -> Supervisor:
+def tree(harbour: Harbour, keys: OpenKeychain, wal_bytes: int) -> Supervisor:
     ports = harbour.ports
-    write = ledger_body(harbour.config.ledger, ports, keys.keychain, tables=(TABLE,))
+    write = ledger_body(harbour.config.ledger, ports, keys.keychain, tables=(TABLE,), wal_bytes=wal_bytes)
     clients = Supervisor(dynamic=True, because="a group that cannot sync stops no other")
     sync = Supervisor(
         [

@@ -20,6 +20,7 @@ import apsw
 import trio
 
 from ferryman.actors.core.context import Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.errors import RecoveryFailed
 from ferryman.actors.core.messages import Envelope
 from ferryman.actors.ports import Ports
@@ -232,6 +233,7 @@ class Buffer:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             transaction.apply_all()
+            crash_point("buffer.commit")
             with self._metrics.commit_seconds.measure():
                 await self._ports.threads.run(self._wal.commit)
         except apsw.FullError:
@@ -243,11 +245,13 @@ class Buffer:
             raise self._fatal(error) from error
         else:
             self._metrics.degraded = False
+            crash_point("buffer.answer")
             transaction.answer()
         self._reads.extend(transaction.reads)
         self._metrics.buffered(self._holdings.groups, self._holdings.blobs, self._holdings.size)
 
     async def _checkpoint(self) -> None:
+        crash_point("buffer.checkpoint")
         try:
             await self._ports.threads.run(self._wal.checkpoint)
         except apsw.FullError:  # what was committed is in the log, and stays there until there is room

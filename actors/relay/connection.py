@@ -18,6 +18,7 @@ from typing import Any
 import trio
 
 from ferryman.actors.core.context import Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.messages import Down
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.relay.accepted import RECEIVE_BYTES, Accepted
@@ -211,12 +212,14 @@ class Connection:
         """Hand over what the session let through."""
         hello, self._session.hello = self._session.hello, None
         if hello is not None:
+            crash_point("connection.hello")
             await self._join(hello)
         asked, self._session.requests = self._session.requests, []
         if not asked or self._router is None or self._shared.metrics.draining:
             return
         requests = [request for request in asked if not self._hold_back(request)]
         if requests:
+            crash_point("connection.requests")
             self._tell(requests)
 
     async def _join(self, hello: Hello) -> None:

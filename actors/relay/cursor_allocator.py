@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from ferryman.actors.core.context import Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.relay.buffer_messages import Open, Outcomes, StoreAll
 from ferryman.actors.relay.lane import Drained, Lane, Wake
 from ferryman.actors.relay.records import Push, Refused, Stored
@@ -57,6 +58,7 @@ def cursor_allocator(group_id: bytes) -> Callable[[Context[Any]], Awaitable[None
                         pass
                     case other:
                         raise TypeError(f"not a message of a cursor allocator: {type(other).__name__}")
+            crash_point("allocator.propose")
             if pushes and not buffer.tell(StoreAll(group_id, tuple(pushes), outcomes)):
                 outcomes.put(tuple(Refused(push, overloaded(push)) for push in pushes))
             if last:  # stands in line behind everything that was told before

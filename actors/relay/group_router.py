@@ -4,8 +4,7 @@
     Requests  PUSH       rate -> allocator ... after the commit: PUSH_ACK to the sender, NOTIFY to the others
               PULL       judge_pull -> buffer, which answers the connection itself
               ACK        judge_ack -> buffer, with its next commit
-              DELETE     -> buffer
-              PRESENCE   -> roll
+              DELETE     -> buffer            PRESENCE -> roll
     Left                 the connection is gone
 
 On one connection PUSH_ACKs and NOTIFYs leave in cursor order: outcomes come up in the order of the commits, and a seat
@@ -23,6 +22,7 @@ from typing import Any
 import trio
 
 from ferryman.actors.core.context import Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.rate_limiter import Spend
 from ferryman.actors.relay.access import judge_access
 from ferryman.actors.relay.buffer_messages import Acked, Open, Outcomes, Pull, Register, Remove, Unload
@@ -111,9 +111,9 @@ class Router:
                 self._watching_idleness = False
                 if self._everybody() or joins != self._joins:
                     self._watch_idleness()
-                    return
-                self._buffer.tell(Unload(self._group_id))
-                await self._ctx.stop_child(self._group_path)
+                else:
+                    self._buffer.tell(Unload(self._group_id))
+                    await self._ctx.stop_child(self._group_path)
             case Drain():
                 self._last = True
             case Wake():
@@ -256,6 +256,7 @@ class Router:
 
     def propose(self) -> None:
         """Hand on the pushes of this turn together, in the order in which they came."""
+        crash_point("router.propose")
         (pushes, self._pushes), (last, self._last) = (self._pushes, []), (self._last, False)
         if (pushes or last) and not self._allocator.tell(Propose(tuple(pushes), self._outcomes, last)):
             for push in pushes:

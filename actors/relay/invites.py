@@ -16,6 +16,7 @@ from hashlib import sha256
 from typing import Any
 
 from ferryman.actors.core.context import Context
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.core.messages import Ask
 from ferryman.actors.ports import Clock, Entropy
 from ferryman.actors.relay.buffer_messages import ClaimInvite, PutInvite, RevokeInvite
@@ -73,7 +74,9 @@ def invites(clock: Clock, entropy: Entropy, settings: Settings) -> Callable[[Con
                         put = PutInvite(lookup_key, payload, token_hash(token), expires_at, settings.max_invites)
                         env.reply(await buffer.ask(put) or Posted(expires_at, token))
                     case FetchInvite():
-                        env.reply(None if lookup_key is None else await buffer.ask(ClaimInvite(lookup_key)))
+                        found = None if lookup_key is None else await buffer.ask(ClaimInvite(lookup_key))
+                        crash_point("invites.answer")
+                        env.reply(found)
                     case CancelInvite(revoke_token=token):
                         gone = lookup_key is not None and await buffer.ask(RevokeInvite(lookup_key, token_hash(token)))
                         env.reply(gone)

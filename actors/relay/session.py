@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.relay.seats import Seat
 from ferryman.protocol.crypto.noise import AwaitingProof, NoiseSession, respond
 from ferryman.protocol.errors import RemoteProtocolError
@@ -67,6 +68,7 @@ class Session:
         try:
             match self._noise:
                 case None:
+                    crash_point("connection.handshake")
                     self._noise, reply = respond(self._static_private, self._ephemeral_private, message)
                     self.handshake.append(reply)
                 case AwaitingProof() as awaiting:

@@ -69,6 +69,7 @@ app.command(
     "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
 )
 app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")
+app.command("ferryman.supervisors.cli.sim:app", name="sim", help="Scripted crashes of the real actors.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
 app.command(
     "ferryman.supervisors.cli.demo:demo",

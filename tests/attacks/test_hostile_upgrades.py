@@ -8,10 +8,10 @@ import struct
 import pytest
 import trio
 
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.actors.transport import Dialing, RelayAddress, run_link
 from ferryman.protocol.crypto.noise import respond
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 
 SEED = bytes(range(32))
 ACCEPT = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n%b\r\n"
@@ -58,7 +58,7 @@ async def call(answer):
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay)
-        ports = make_fake_ports(1, network=network)
+        ports = make_simulated_ports(1, network=network)
         end = await run_link(ports, Dialing(RelayAddress("127.0.0.1", 8080, "/", secure=False), SEED, None), Pilot())
         nursery.cancel_scope.cancel()
     return end

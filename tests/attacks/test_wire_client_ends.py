@@ -6,13 +6,13 @@ import struct
 import pytest
 import trio
 
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.actors.transport import Dialing, RelayAddress, run_link
 from ferryman.protocol.crypto.noise import respond
 from ferryman.protocol.relay.envelope import decode_frame
 from ferryman.protocol.relay.messages import PushAck
 from tests.attacks.test_hostile_upgrades import accept, websocket_frame
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.raw_wire import BINARY, CLOSE, TEXT, Reader, masking
 from tests.fakes.wire import frame
 
@@ -98,7 +98,7 @@ async def ended(says):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay)
         dialing = Dialing(RelayAddress("127.0.0.1", 8080, "/", secure=False), bytes(range(32)), None)
-        end = await run_link(make_fake_ports(1, network=network), dialing, pilot)
+        end = await run_link(make_simulated_ports(1, network=network), dialing, pilot)
     assert [opcode for opcode, _ in heard] == [CLOSE], "a close frame, and not a word before it"
     [(_, payload)] = heard
     return pilot.read, end, struct.unpack(">H", payload[:2])[0]

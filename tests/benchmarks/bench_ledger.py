@@ -30,11 +30,11 @@ from ferryman.actors.ledger_file import Place
 from ferryman.actors.ledger_open import open_ledger
 from ferryman.actors.ledger_reader import replay
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.keychain import MemoryKeychain
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.ledger.record import Append, Appended
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
-from tests.fakes.memory_keychain import MemoryKeychain
 
 RUNS = 3
 SECONDS = 2.0

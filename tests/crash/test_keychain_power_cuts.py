@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ferryman.actors.keychain import KeychainChoice, open_keychain
-from tests.fakes.memory_disk import POLICIES, MemoryDisk, PowerCut
-from tests.fakes.ports import FakeEntropy
+from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
+from ferryman.actors.simulated.inode import POLICIES
+from ferryman.actors.simulated.ports import SeededEntropy
 
 HOME = Path("/device")
 
@@ -18,7 +19,7 @@ def quick(passphrase, salt):
 
 def opened(disk, seed):
     return open_keychain(
-        KeychainChoice(HOME, disk, FakeEntropy(seed), passphrase="p", find_backend=None, derive=quick)
+        KeychainChoice(HOME, disk, SeededEntropy(seed), passphrase="p", find_backend=None, derive=quick)
     ).keychain
 
 

@@ -15,12 +15,13 @@ from ferryman.actors.ledger_compact import compact
 from ferryman.actors.ledger_file import FatalStorageError, Place
 from ferryman.actors.ledger_open import open_ledger
 from ferryman.actors.ledger_reader import replay
+from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
+from ferryman.actors.simulated.inode import POLICIES
+from ferryman.actors.simulated.ports import EPOCH, SeededEntropy
 from ferryman.protocol.ledger.errors import LedgerError, LedgerUnwritable
 from ferryman.protocol.ledger.record import Appended, Repeated, TakeSnapshot
 from ferryman.protocol.machine import Row
 from tests.fakes.ledger_world import PATH, TABLE, Kept, Put, put_entry
-from tests.fakes.memory_disk import POLICIES, MemoryDisk, PowerCut
-from tests.fakes.ports import EPOCH, FakeEntropy
 
 KEYS = Path("/device/keys")
 
@@ -30,7 +31,7 @@ class Life:
 
     def __init__(self, disk, *, seed=1):
         self.disk = disk
-        entropy = FakeEntropy(seed)
+        entropy = SeededEntropy(seed)
         self.place = Place(PATH, disk, FileKeychain(disk, KEYS, entropy, None), entropy)
         self.acknowledged = 0
 

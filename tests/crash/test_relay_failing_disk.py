@@ -14,10 +14,10 @@ import trio
 from ferryman.actors.core.events import Crashed
 from ferryman.actors.relay.buffer_messages import VacuumSome
 from ferryman.actors.relay.schema import begin_lifetime, end_lifetime, open_database
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Error, Push
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_load import LOST, pull_everything
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 from tests.fakes.wire_client import blob_id
@@ -35,9 +35,9 @@ class ForgetfulDisk(MemoryDisk):
     failing = False
     asked = 0
 
-    def sync(self, inode):
+    def sync(self, inode, name):
         if not self.failing or inode is not self.names[MEMORY_PATH]:
-            super().sync(inode)
+            super().sync(inode, name)
             return
         self.asked += 1
         if self.asked == 1:
@@ -51,7 +51,7 @@ async def test_a_failed_fsync_of_the_database_is_not_asked_again_and_the_log_sta
     acknowledged = {}
 
     async def until_the_disk_fails():
-        async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+        async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
             await anna.hello(GROUP)
             disk.failing = fails == "in a checkpoint"
             try:
@@ -66,7 +66,7 @@ async def test_a_failed_fsync_of_the_database_is_not_asked_again_and_the_log_sta
     assert disk.asked == 1
     disk.sync_names()  # a directory gets to the disk some time or other
     after = disk.after_power_cut("drop")
-    async with memory_relay(make_fake_ports(2, disk=after)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(2, disk=after)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         found = await pull_everything(anna)
         assert len(acknowledged) > 5
@@ -75,7 +75,7 @@ async def test_a_failed_fsync_of_the_database_is_not_asked_again_and_the_log_sta
 
 async def test_an_orderly_end_leaves_no_log_behind(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.push(1)
         assert WAL in disk.names
@@ -109,7 +109,7 @@ async def test_a_crash_of_the_buffer_alone_loses_nothing_and_begins_no_new_incar
 
 async def test_a_full_disk_takes_back_nothing_of_a_group_that_has_no_blob_yet(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         async with world.client("anna") as anna, world.client("carl") as carl:
             keys = derive_group(b"s" * 32, b"salt of sixteen.")
             welcome = await anna.prove(keys)
@@ -129,7 +129,7 @@ async def test_a_full_disk_takes_back_nothing_of_a_group_that_has_no_blob_yet(au
 
 async def test_a_disk_too_full_to_give_pages_back_ends_the_round_and_nobody_is_cut_off(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk), cleanup={"vacuum_on_cleanup": False}) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk), cleanup={"vacuum_on_cleanup": False}) as world:
         async with world.client("anna") as anna:
             await anna.hello(GROUP)
             for number in range(20):
@@ -155,20 +155,20 @@ async def test_a_disk_too_full_to_give_pages_back_ends_the_round_and_nobody_is_c
 
 async def test_a_relay_that_ends_on_a_full_disk_does_not_crash_and_loses_nothing(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.push(1)
         disk.capacity = disk.used
     assert [event for event in world.events if isinstance(event, Crashed)] == []
     disk.capacity = None
-    async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(2, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         assert list(await pull_everything(anna)) == [1]
 
 
 async def test_invites_on_a_full_disk_are_a_503_and_nobody_is_cut_off(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         assert await post_invite(world, "ABCD2345") == b"201"
         disk.capacity = disk.used

@@ -12,10 +12,11 @@ import trio
 from trio.testing import MockClock
 
 from ferryman.actors.relay.schema import begin_lifetime, open_database
+from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
+from ferryman.actors.simulated.inode import POLICIES
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.crypto.keys import derive_group
 from ferryman.protocol.relay.messages import Error, Push, PushAck
-from tests.fakes.memory_disk import POLICIES, MemoryDisk, PowerCut
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_load import LOST, pull_everything
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 from tests.fakes.wire_client import blob_id
@@ -26,7 +27,7 @@ FIRST, SECOND = range(1, 7), range(7, 10)
 
 async def life(disk, seed, acknowledged, numbers, *, check=False):
     """One life of the relay on this disk. Every PUSH_ACK goes into `acknowledged`: blob number -> cursor."""
-    async with memory_relay(make_fake_ports(seed, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(seed, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         if check:
             found = await pull_everything(anna)
@@ -111,7 +112,7 @@ def test_kill_minus_nine_at_any_operation_is_no_worse():
 @pytest.mark.req("W5-44", "W5-45", "W5-111")
 async def test_a_full_disk_is_answered_and_survived(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         await anna.push(1, payload(1))
         disk.capacity = disk.used + 20_000
@@ -130,7 +131,7 @@ async def test_a_full_disk_is_answered_and_survived(autojump_clock):
 async def test_a_proof_that_found_no_room_closes_the_group_when_it_is_shown_again(autojump_clock, pusher):
     keys = derive_group(b"s" * 32, b"salt of sixteen.")
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         async with world.client(pusher) as stranger:
             await stranger.hello(keys.group_id)
             await stranger.push(1)
@@ -141,7 +142,7 @@ async def test_a_proof_that_found_no_room_closes_the_group_when_it_is_shown_agai
             assert (await anna.receive(Error)).code == 3000
             disk.capacity = None
             await anna.hello(keys.group_id, **proof)
-    async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("mallory") as mallory:
+    async with memory_relay(make_simulated_ports(2, disk=disk)) as world, world.client("mallory") as mallory:
         await mallory.say_hello(keys.group_id)
         assert (await mallory.receive(Error)).code == 1002
 
@@ -151,7 +152,7 @@ async def test_a_failed_fsync_ends_the_relay_with_one_line_and_acknowledges_noth
     told = []
 
     async def until_the_disk_fails():
-        async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+        async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
             await anna.hello(GROUP)
             await anna.push(1, payload(1))
             disk.fail_sync_at = disk.syncs + 1
@@ -170,7 +171,7 @@ async def test_a_failed_fsync_ends_the_relay_with_one_line_and_acknowledges_noth
     assert "STORAGE_FAILED" in codes(ended)
     assert told == []
     after = disk.after_power_cut("drop")
-    async with memory_relay(make_fake_ports(2, disk=after)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(2, disk=after)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         assert (await anna.pull(0)).blobs[0].cursor == 1
 
@@ -186,14 +187,14 @@ def codes(error):
 async def test_cursors_begin_anew_only_where_a_power_cut_could_have_taken_some_back(autojump_clock, synchronous):
     disk = MemoryDisk()
     storage = {"synchronous": synchronous}
-    async with memory_relay(make_fake_ports(1, disk=disk), storage=storage) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk), storage=storage) as world, world.client("anna") as anna:
         first = await anna.hello(GROUP)
         await anna.push(1, payload(1))
         cut_off = disk.after_kill()
-    ended_in_order = make_fake_ports(2, disk=disk.copy())
+    ended_in_order = make_simulated_ports(2, disk=disk.copy())
     async with memory_relay(ended_in_order, storage=storage) as world, world.client("anna") as anna:
         assert (await anna.hello(GROUP)).incarnation == first.incarnation
-    killed = make_fake_ports(3, disk=cut_off)
+    killed = make_simulated_ports(3, disk=cut_off)
     async with memory_relay(killed, storage=storage) as world, world.client("anna") as anna:
         again = await anna.hello(GROUP)
         assert (again.incarnation == first.incarnation) == (synchronous != "normal")
@@ -205,7 +206,7 @@ async def test_a_changed_setting_does_not_hide_what_the_lifetime_before_may_have
     for seed, synchronous in enumerate(["normal", "normal", "full", "full", "normal"]):
         storage = {"synchronous": synchronous}
         async with (
-            memory_relay(make_fake_ports(seed, disk=disk), storage=storage) as world,
+            memory_relay(make_simulated_ports(seed, disk=disk), storage=storage) as world,
             world.client("anna") as anna,
         ):
             lives.append((await anna.hello(GROUP)).incarnation)

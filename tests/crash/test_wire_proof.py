@@ -10,23 +10,23 @@ import trio
 from trio.testing import MockClock
 
 from ferryman.actors.relay.schema import open_database
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.crypto.keys import derive_group
 from tests.crash.test_relay_power_cuts import cut_among
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 
 KEYS = derive_group(b"s" * 32, b"salt of sixteen.")
 
 
 async def a_stranger_sits_there(disk):
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("mallory") as mallory:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("mallory") as mallory:
         await mallory.hello(KEYS.group_id)
         await mallory.push(1, b"planted")
 
 
 async def a_member_comes(disk):
-    async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(2, disk=disk)) as world, world.client("anna") as anna:
         await anna.prove(KEYS)
 
 

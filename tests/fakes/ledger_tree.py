@@ -7,12 +7,12 @@ async with tree.system(ChildSpec("counter", body)) as system: ...
 from __future__ import annotations
 
 from ferryman.actors.ledger import ledger_body
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.keychain import MemoryKeychain
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.ledger_world import PATH, TABLE
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.memory_keychain import MemoryKeychain
-from tests.fakes.ports import make_fake_ports
 
 
 class LedgerTree:
@@ -26,6 +26,6 @@ class LedgerTree:
 
     def system(self, *more):
         self.lives += 1
-        ports = make_fake_ports(self.lives, disk=self.disk)
+        ports = make_simulated_ports(self.lives, disk=self.disk)
         body = ledger_body(PATH, ports, self.keychain, tables=self.tables, wal_bytes=0)
         return open_system(Supervisor([ChildSpec("ledger", body), *more]))

@@ -14,12 +14,12 @@ from pathlib import Path
 from ferryman.actors.ledger_file import Place
 from ferryman.actors.ledger_open import inspect, open_ledger
 from ferryman.actors.ledger_reader import replay
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.keychain import MemoryKeychain
+from ferryman.actors.simulated.ports import EPOCH, SeededEntropy
 from ferryman.protocol.ledger.codec import Secret, recorded
 from ferryman.protocol.ledger.record import Append, StorageFull
 from ferryman.protocol.ledger.snapshot import REMEMBER_SECONDS
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.memory_keychain import MemoryKeychain
-from tests.fakes.ports import EPOCH, FakeEntropy
 
 PATH = Path("/device/ledger.db")
 TABLE = "CREATE TABLE IF NOT EXISTS pairing (device_id TEXT PRIMARY KEY, name TEXT CHECK (name <> '')) STRICT"
@@ -63,7 +63,7 @@ class LedgerWorld:
     def __init__(self, *, seed: int = 1) -> None:
         self.disk = MemoryDisk()
         self.keychain = MemoryKeychain()
-        self.entropy = FakeEntropy(seed)
+        self.entropy = SeededEntropy(seed)
         self.now = EPOCH
 
     @property

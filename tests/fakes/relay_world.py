@@ -20,11 +20,11 @@ import trio
 from ferryman.actors.core.events import Event
 from ferryman.actors.ports import Network, Ports
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.supervisors.relay import Relay, open_relay
 from ferryman.supervisors.relay_config import RelayConfig, check_relay_config
 from ferryman.supervisors.relay_log import Log
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.wire_client import Headers, WireClient, connect_over, device
 
 MEMORY_PATH = "/relay/relay.db"
@@ -95,7 +95,7 @@ async def memory_relay(
     ports: Ports | None = None, *, log_to: Log | None = None, **tables: dict[str, Any]
 ) -> AsyncIterator[RelayWorld]:
     config = relay_config(MEMORY_PATH, **tables)
-    async with running_relay(config, ports or make_fake_ports(1), wal_bytes=0, log=log_to) as world:
+    async with running_relay(config, ports or make_simulated_ports(1), wal_bytes=0, log=log_to) as world:
         yield world
 
 

@@ -18,15 +18,15 @@ from random import Random
 import trio
 
 from ferryman.actors.recorder import look
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
 from ferryman.protocol.sync.events import Connected
 from ferryman.supervisors.client import SyncClient
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.relay import open_relay
 from ferryman.supervisors.relay_config import RelayConfig
 from ferryman.supervisors.runtime import Runtime, open_runtime
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import FakeClock, InlineThreads, make_fake_ports
 
 GENEROUS = {
     "messages_per_minute": 1_000_000,
@@ -48,7 +48,7 @@ class World:
 
     def __init__(self, seed: int = 1) -> None:
         self.network = MemoryNetwork()
-        self.clock = FakeClock()
+        self.clock = VirtualClock()
         self.disks: dict[str, MemoryDisk] = {}
         self.threads: dict[str, InlineThreads] = {}
         self._seed = seed
@@ -58,7 +58,7 @@ class World:
         self._opened += 1
         disk = self.disks.setdefault(name, MemoryDisk(seed=self._seed))
         seed = self._seed * 1000 + self._opened
-        ports = make_fake_ports(seed, network=self.network, disk=disk, clock=self.clock)
+        ports = make_simulated_ports(seed, network=self.network, disk=disk, clock=self.clock)
         return replace(ports, threads=self.threads.setdefault(name, InlineThreads()))
 
     def kill_disk(self, name: str) -> None:

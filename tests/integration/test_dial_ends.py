@@ -5,9 +5,9 @@ import trio
 import trio.testing
 
 from ferryman.actors.dial_ends import words
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.actors.transport import Dialing, RelayAddress, run_link
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 
 SEED = bytes(range(32))
 
@@ -32,7 +32,7 @@ class NoPilot:
 async def test_a_connection_that_ends_during_the_upgrade_is_over_at_once(autojump_clock, answer, how):
     network = MemoryNetwork()
     listener = (await network.listen("127.0.0.1", 8080))[0]
-    ports = make_fake_ports(1, network=network)
+    ports = make_simulated_ports(1, network=network)
 
     async def relay():
         stream = await listener.accept()
@@ -72,7 +72,7 @@ async def test_a_refused_upgrade_is_told_in_words(autojump_clock, status, said):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(relay)
         dialing = Dialing(RelayAddress("127.0.0.1", 8080, "/", secure=False), SEED, None)
-        end = await run_link(make_fake_ports(1, network=network), dialing, NoPilot())
+        end = await run_link(make_simulated_ports(1, network=network), dialing, NoPilot())
     assert end.reason == f"the relay refused the connection: {said}"
 
 

@@ -5,8 +5,15 @@ import trio
 import trio.testing
 
 from ferryman.actors.real_ports import make_real_ports
-from tests.fakes.network import MemoryNetwork, stream_pair
-from tests.fakes.ports import EPOCH, FakeClock, FakeEntropy, InlineThreads, ScriptedHuman, make_fake_ports
+from ferryman.actors.simulated.network import MemoryNetwork, stream_pair
+from ferryman.actors.simulated.ports import (
+    EPOCH,
+    InlineThreads,
+    ScriptedHuman,
+    SeededEntropy,
+    VirtualClock,
+    make_simulated_ports,
+)
 
 
 class NoDisk:
@@ -134,7 +141,7 @@ async def test_a_partition_answers_nobody_until_it_heals(autojump_clock):
 
 
 async def test_the_wall_clock_follows_trios_and_can_be_set(autojump_clock):
-    clock = FakeClock()
+    clock = VirtualClock()
     assert clock.now() == EPOCH
     await trio.sleep(90.5)
     assert (clock.now(), clock.now_ms()) == (EPOCH + 90, EPOCH * 1000 + 90_500)
@@ -143,7 +150,7 @@ async def test_the_wall_clock_follows_trios_and_can_be_set(autojump_clock):
 
 
 def test_one_seed_gives_one_sequence_and_two_seeds_two():
-    first, again, other = FakeEntropy(1), FakeEntropy(1), FakeEntropy(2)
+    first, again, other = SeededEntropy(1), SeededEntropy(1), SeededEntropy(2)
     drawn = [first.random_bytes(n) for n in (16, 100, 1)]
     assert [len(one) for one in drawn] == [16, 100, 1]
     assert drawn == [again.random_bytes(n) for n in (16, 100, 1)]
@@ -151,7 +158,7 @@ def test_one_seed_gives_one_sequence_and_two_seeds_two():
 
 
 def test_seeded_ids_repeat_and_are_all_different():
-    one, two = make_fake_ports(5, disk=NoDisk()), make_fake_ports(5, disk=NoDisk())
+    one, two = make_simulated_ports(5, disk=NoDisk()), make_simulated_ports(5, disk=NoDisk())
     ids = [one.ids.new_id() for _ in range(50)]
     assert ids == [two.ids.new_id() for _ in range(50)]
     assert len(set(ids)) == 50

@@ -15,15 +15,15 @@ from ferryman.actors.keychain import KeychainChoice, OpenKeychain, open_keychain
 from ferryman.actors.keychain_errors import KeychainError, KeychainUnavailable
 from ferryman.actors.ledger import LedgerClient, ledger_body
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.keychain import MemoryKeychain
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.actors.store import MAX_ROWS, READERS, Query, store_body
 from ferryman.protocol.errors import AppError, LocalProtocolError
 from ferryman.protocol.machine import Row
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.ledger_world import PATH, TABLE, put_entry
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.memory_keychain import MemoryKeychain
-from tests.fakes.ports import make_fake_ports
 
 
 def pair(device_id):
@@ -31,7 +31,7 @@ def pair(device_id):
 
 
 async def test_secrets_are_kept_and_their_values_show_nowhere():
-    ports = make_fake_ports(1, disk=MemoryDisk())
+    ports = make_simulated_ports(1, disk=MemoryDisk())
     opened = open_keychain(KeychainChoice(PATH.parent, ports.disk, ports.entropy, allow_plain=True, find_backend=None))
     async with open_system(Supervisor([ChildSpec("key_store", key_store_body(opened, ports))])) as system:
         ref = system.ref("/key_store")
@@ -64,7 +64,7 @@ class Failing:
 )
 async def test_a_key_store_that_does_not_answer_is_the_askers_failure(error, seen):
     opened = OpenKeychain(Failing(error), "os", "", lambda: None)
-    ports = make_fake_ports(1, disk=MemoryDisk())
+    ports = make_simulated_ports(1, disk=MemoryDisk())
     async with open_system(Supervisor([ChildSpec("key_store", key_store_body(opened, ports))])) as system:
         with pytest.raises(AppError) as raised:
             await system.ref("/key_store").ask(GetSecret("seed"))
@@ -76,7 +76,7 @@ async def test_a_key_store_that_does_not_answer_is_the_askers_failure(error, see
 def tree(request, tmp_path):
     """A ledger and its readers, on either disk."""
     if request.param == "memory":
-        ports, path = make_fake_ports(1, disk=MemoryDisk()), PATH
+        ports, path = make_simulated_ports(1, disk=MemoryDisk()), PATH
     else:
         ports, path = make_real_ports(), tmp_path / "ledger.db"
     ledger = ChildSpec("ledger", ledger_body(path, ports, MemoryKeychain(), tables=(TABLE,), wal_bytes=0))

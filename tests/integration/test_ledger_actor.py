@@ -13,6 +13,7 @@ from ferryman.actors.ledger import ANCHOR_AGAIN_SECONDS, CHECKPOINT_PAGES, GROUP
 from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ledger_open import ANCHOR
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.keychain import MemoryKeychain
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.ledger import codec
 from ferryman.protocol.ledger.anchor import parse_anchor
@@ -21,7 +22,6 @@ from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.ledger_tree import LedgerTree
 from tests.fakes.ledger_world import PATH, Kept, Put, put_entry
-from tests.fakes.memory_keychain import MemoryKeychain
 
 
 @pytest.fixture

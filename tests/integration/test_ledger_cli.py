@@ -7,14 +7,14 @@ import pytest
 from ferryman.actors.keychain import KeychainChoice, open_keychain
 from ferryman.actors.ledger_file import Place
 from ferryman.actors.ledger_open import open_ledger
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import EPOCH, make_simulated_ports
 from ferryman.protocol.ledger import codec
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.machine import Refused
 from ferryman.supervisors.cli import ledger as cli
 from ferryman.supervisors.cli.main import run
 from tests.fakes.ledger_world import PATH, Put, put_entry
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import EPOCH, make_fake_ports
 
 HOME = PATH.parent
 
@@ -25,12 +25,12 @@ class Desk:
     def __init__(self, monkeypatch, capsys):
         self.disk = MemoryDisk()
         self.capsys = capsys
-        monkeypatch.setattr(cli, "make_real_ports", lambda: make_fake_ports(9, disk=self.disk))
+        monkeypatch.setattr(cli, "make_real_ports", lambda: make_simulated_ports(9, disk=self.disk))
         monkeypatch.delenv("FERRYMAN_PASSPHRASE", raising=False)
         self.write([put_entry("a", version) for version in range(3)] + [put_entry("b", 0)])
 
     def write(self, entries):
-        ports = make_fake_ports(1, disk=self.disk)
+        ports = make_simulated_ports(1, disk=self.disk)
         keys = open_keychain(KeychainChoice(HOME, ports.disk, ports.entropy, allow_plain=True, find_backend=None))
         opened = open_ledger(Place(PATH, ports.disk, keys.keychain, ports.entropy), EPOCH, wal_bytes=0)
         opened.store.begin()

@@ -13,9 +13,9 @@ from ferryman.actors.keychain import KeychainChoice, open_keychain
 from ferryman.actors.ledger_file import Place
 from ferryman.actors.ledger_open import open_ledger
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.ports import EPOCH
 from ferryman.protocol.machine import Refused
 from tests.fakes.ledger_world import put_entry
-from tests.fakes.ports import EPOCH
 
 
 def ferryman(*arguments, passphrase="p", **options):

@@ -6,7 +6,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.fakes.memory_disk import POLICIES, MemoryDisk, PowerCut
+from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
+from ferryman.actors.simulated.inode import POLICIES
 
 PATH = Path("/d/file")
 DATABASE = Path("/d/db")

@@ -3,10 +3,10 @@
 import pytest
 import trio
 
+from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.protocol.errors import AppError, BadInput, LocalProtocolError
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.errors import NotEnabled, Offline, Pending, RelayUntrusted
-from tests.fakes.network import MemoryNetwork
 from tests.fakes.sync_world import World, until
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import trio
 
+from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.protocol.sync import events
-from tests.fakes.network import MemoryNetwork
 from tests.fakes.sync_world import World, connected, flushed, join, receive, until
 
 

@@ -12,11 +12,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from ferryman.actors.ledger_compact import compact
 from ferryman.actors.ledger_open import open_ledger
+from ferryman.actors.simulated.inode import POLICIES
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.ledger.record import Appended, CommandMismatch, Conflict, Repeated, TakeSnapshot
 from ferryman.protocol.machine import Row
 from tests.fakes.ledger_world import TABLE, Kept, LedgerWorld, Put, put_entry
-from tests.fakes.memory_disk import POLICIES
 
 STREAMS = ("a", "b", "c")
 VALUES = st.sampled_from([b"", b"small", bytes(5_000), bytes(range(256)) * 20])

@@ -25,10 +25,10 @@ from ferryman.actors.relay.schema import open_database
 from ferryman.actors.relay.sweeping import BEGINNING, Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.actors.relay.transaction import Delivered, StoreOne, Transaction
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import SeededEntropy
 from ferryman.protocol.relay.group import Device, GroupLimits
 from ferryman.protocol.relay.limits import BLOB_OVERHEAD
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import FakeEntropy
 from tests.fakes.wire_client import blob_id
 from tests.properties.effort import examples
 
@@ -108,7 +108,7 @@ class Accounts(RuleBasedStateMachine):
         self.now = 1_000_000
         self.usual = holdings.KEPT_GROUPS, tables.SLICE_ROWS, tables.SLICE_BYTES
         holdings.KEPT_GROUPS, tables.SLICE_ROWS, tables.SLICE_BYTES = 1, 3, 30
-        self.entropy = FakeEntropy(1)
+        self.entropy = SeededEntropy(1)
         self.place = BEGINNING
         self.registered = {}  # (group, device): proven
         self.last = {}  # incarnation: the cursor given last

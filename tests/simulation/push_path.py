@@ -20,13 +20,13 @@ import trio
 import trio.testing
 
 from ferryman.actors.core.determinism import seeded_scheduler
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.relay import open_relay
 from ferryman.supervisors.relay_config import RelayConfig
 from ferryman.supervisors.runtime import open_runtime
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 
 BLOBS = 12
 VIRTUAL_SECONDS = 600
@@ -59,7 +59,7 @@ async def push_path(seed: int, trace: Trace, poison: str | None) -> dict[str, in
     network = MemoryNetwork()
     disks = {name: MemoryDisk(seed=seed + number) for number, name in enumerate(("relay", "a", "b"))}
     ports = {
-        name: make_fake_ports(seed * 10 + number, network=network, disk=disk)
+        name: make_simulated_ports(seed * 10 + number, network=network, disk=disk)
         for number, (name, disk) in enumerate(disks.items())
     }
     config = RelayConfig.model_validate({"server": {"bind": "127.0.0.1:8080"}, "storage": {"database": "/relay.db"}})

@@ -9,11 +9,11 @@ import trio
 from trio.testing import MockClock
 
 from ferryman.actors.core.determinism import seeded_scheduler
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.relay.messages import Push
 from tests.fakes.child import child
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_load import LOST
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 from tests.fakes.wire_client import blob_id
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 async def story(trace):
     """Three devices, one of them late, a crash in the middle; everything that anybody saw goes into the trace."""
     disk = MemoryDisk()
-    ports = make_fake_ports(7, network=MemoryNetwork(), disk=disk)
+    ports = make_simulated_ports(7, network=MemoryNetwork(), disk=disk)
     async with memory_relay(ports) as world:
 
         async def device(name, start, count):

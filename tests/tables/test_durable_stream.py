@@ -8,6 +8,7 @@ from ferryman.actors.durable_stream import durable_stream
 from ferryman.actors.ledger_compact import CARRY_RECORDS, compact
 from ferryman.actors.ledger_file import Place
 from ferryman.actors.ledger_open import open_ledger
+from ferryman.actors.simulated.ports import EPOCH, SeededEntropy, make_simulated_ports
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.sync.group import Group, JoinGroup, SetEnabled
@@ -17,7 +18,6 @@ from ferryman.protocol.sync.strands import Link, strands
 from ferryman.supervisors.spec import ChildSpec
 from tests.fakes.ledger_tree import LedgerTree
 from tests.fakes.ledger_world import PATH
-from tests.fakes.ports import EPOCH, FakeEntropy, make_fake_ports
 from tests.fakes.sync_values import enqueue, number
 
 GROUP = b"g" * 32
@@ -37,7 +37,7 @@ def tree():
 
 async def carry(world, machine, commands, window):
     """One life of the stream's actor; its state at the end."""
-    ports = make_fake_ports(9, disk=world.disk)
+    ports = make_simulated_ports(9, disk=world.disk)
     async with world.system(ChildSpec("stream", durable_stream(machine, "stream", ports, window=window))) as system:
         ref = system.ref("/stream")
         for place, command in commands:
@@ -72,7 +72,7 @@ async def test_a_long_stream_is_no_longer_than_its_snapshot_and_holds_up_no_comp
     world = tree()
     many = [(cursor, take(cursor)) for cursor in range(1, CARRY_RECORDS + 10)]
     await carry(world, Inbox(), many, 64)
-    place = Place(PATH, world.disk, world.keychain, FakeEntropy(1))
+    place = Place(PATH, world.disk, world.keychain, SeededEntropy(1))
     ledger = open_ledger(place, EPOCH, wal_bytes=0)
     try:
         assert ledger.store.replay_start("stream") > CARRY_RECORDS - subject.SNAPSHOT_RECORDS

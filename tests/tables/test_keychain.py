@@ -17,10 +17,10 @@ from ferryman.actors.keychain_errors import (
 )
 from ferryman.actors.keychain_os import SERVICE, OsKeychain, answers, is_real
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import SeededEntropy
 from ferryman.protocol.crypto import key_seal
 from ferryman.protocol.errors import LocalProtocolError
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import FakeEntropy
 
 HOME = Path("/device")
 KEYS = HOME / "keys"
@@ -62,7 +62,7 @@ def disk():
 
 def choice(disk, **changes):
     settings = {"find_backend": None, "derive": quick}
-    return KeychainChoice(HOME, disk, FakeEntropy(disk.operations + 1), **(settings | changes))
+    return KeychainChoice(HOME, disk, SeededEntropy(disk.operations + 1), **(settings | changes))
 
 
 def opened(disk, **changes):

@@ -6,10 +6,10 @@ import pytest
 
 from ferryman.actors.core.errors import RecoveryFailed
 from ferryman.actors.outbox_reader import read_blobs
+from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.protocol.crypto.sealing import blob_hash
 from ferryman.protocol.sync.outbox import INSERT, TABLE
 from ferryman.protocol.sync.shelf import Waiting
-from tests.fakes.memory_disk import MemoryDisk
 from tests.fakes.sync_values import number
 
 LEDGER = Path("/ledger.db")

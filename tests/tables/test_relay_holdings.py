@@ -8,9 +8,9 @@ from ferryman.actors.relay.holdings import Holdings
 from ferryman.actors.relay.records import Push
 from ferryman.actors.relay.schema import open_database
 from ferryman.actors.relay.tables import Tables
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import SeededEntropy
 from ferryman.protocol.relay.group import Device, GroupLimits
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import FakeEntropy
 from tests.fakes.wire_client import blob_id
 
 CLOSED, NEW, CONCERNED = b"c" * 32, b"n" * 32, b"t" * 32
@@ -26,7 +26,7 @@ def tables():
 
 @pytest.fixture
 def holdings(tables):
-    return Holdings(tables, FakeEntropy(1), GroupLimits)
+    return Holdings(tables, SeededEntropy(1), GroupLimits)
 
 
 def push(number):
@@ -74,7 +74,7 @@ STORED, SWEPT, ENDED, UNREAD = b"s" * 32, b"w" * 32, b"e" * 32, b"u" * 32
 def test_taking_back_what_a_failed_transaction_counted_reads_nothing_and_leaves_what_a_count_would_find(tables):
     for number, group_id in enumerate((STORED, SWEPT, ENDED, UNREAD, STORED, SWEPT, UNREAD)):
         tables.store(group_id, b"i" * 16, [(push(number), bytes(32))], now=0)
-    holdings = Holdings(tables, FakeEntropy(1), GroupLimits)
+    holdings = Holdings(tables, SeededEntropy(1), GroupLimits)
     counts(holdings, STORED, SWEPT, ENDED)
     holdings.begin([STORED, NEW])
     for group_id in (STORED, STORED, NEW):
@@ -88,7 +88,7 @@ def test_taking_back_what_a_failed_transaction_counted_reads_nothing_and_leaves_
     holdings.undo()
     assert statements == []
     groups = STORED, SWEPT, ENDED, UNREAD
-    assert counts(holdings, *groups) == counts(Holdings(tables, FakeEntropy(1), GroupLimits), *groups)
+    assert counts(holdings, *groups) == counts(Holdings(tables, SeededEntropy(1), GroupLimits), *groups)
     assert counts(holdings)[:2] == (4, 7)
 
 

@@ -17,6 +17,7 @@ from ferryman.actors.relay.seats import Outgoing, Seat, Seats
 from ferryman.actors.relay.sources import Visitors, client_of, source_of
 from ferryman.actors.relay.transaction import Delivered, StorageFull
 from ferryman.actors.relay.websocket import accept
+from ferryman.actors.simulated.ports import SeededEntropy, VirtualClock
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.errors import CloseCode, Refusal, WireCode
 from ferryman.protocol.relay.group import Group
@@ -24,7 +25,6 @@ from ferryman.protocol.relay.messages import Ack, Pull, Push
 from ferryman.supervisors.relay_tables import networks
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
-from tests.fakes.ports import FakeClock, FakeEntropy
 
 # fair turns
 
@@ -220,7 +220,7 @@ class NoConnection:
 
 
 def seat(group=b"g" * 32, device=b"d" * 32):
-    frames = FrameWriter(b"r" * 32, FakeClock(), FakeEntropy(1))
+    frames = FrameWriter(b"r" * 32, VirtualClock(), SeededEntropy(1))
     return Seat(NoConnection(), Outgoing(), frames, Metrics(), "198.51.100.1", group, device)
 
 

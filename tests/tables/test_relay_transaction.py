@@ -16,11 +16,11 @@ from ferryman.actors.relay.schema import open_database
 from ferryman.actors.relay.sweeping import Sweeping
 from ferryman.actors.relay.tables import Tables
 from ferryman.actors.relay.transaction import StoreOne, Transaction
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import SeededEntropy
 from ferryman.protocol.relay.errors import WireCode
 from ferryman.protocol.relay.group import GroupLimits
 from ferryman.protocol.relay.limits import BLOB_OVERHEAD
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import FakeEntropy
 from tests.fakes.wire_client import blob_id
 
 GROUP, OTHER, ANNA = b"g" * 32, b"o" * 32, b"a" * 32
@@ -41,7 +41,7 @@ class Shelf:
     def __post_init__(self):
         self.connection = open_database(MemoryDisk(), Path("/relay.db"), synchronous="full")
         tables, deleting = Tables(self.connection, default_ttl=TTL), Deleting(self.connection, default_ttl=TTL)
-        self.holdings = Holdings(tables, FakeEntropy(1), lambda: self.limits)
+        self.holdings = Holdings(tables, SeededEntropy(1), lambda: self.limits)
         sweeping = Sweeping(self.connection, deleting, default_ttl=TTL)
         self.statements = tables, deleting, sweeping, InviteTable(self.connection)
 

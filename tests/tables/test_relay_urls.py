@@ -2,10 +2,10 @@
 
 import pytest
 
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.actors.transport import Dialing, RelayAddress, read_relay_url, run_link
 from ferryman.protocol.errors import BadInput
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ class Resolver(MemoryNetwork):
 
 
 async def test_a_name_that_cannot_be_resolved_is_the_end_of_the_try_and_not_of_the_client():
-    ports = make_fake_ports(1, network=Resolver())
+    ports = make_simulated_ports(1, network=Resolver())
     try:
         end = await run_link(ports, Dialing(RelayAddress("a..b", 1, "/", secure=False), bytes(32), None), None)
     except* UnicodeError:

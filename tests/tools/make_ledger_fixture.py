@@ -15,10 +15,10 @@ from ferryman.actors.ledger_compact import compact
 from ferryman.actors.ledger_file import Place
 from ferryman.actors.ledger_open import open_ledger
 from ferryman.actors.ledger_retention import blank
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import SeededEntropy
 from ferryman.protocol.ledger.record import Append, TakeSnapshot
 from ferryman.protocol.machine import Row
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import FakeEntropy
 from tests.vectors.ledger_v1 import ARCHIVED, HOLD, LIVE, PASSPHRASE, TABLE, WRITTEN_AT
 
 HOME = Path("/fixture")
@@ -26,7 +26,7 @@ HOME = Path("/fixture")
 
 def build() -> dict[str, bytes]:
     """The files of the device's directory, by their names in it."""
-    disk, entropy = MemoryDisk(), FakeEntropy(1)
+    disk, entropy = MemoryDisk(), SeededEntropy(1)
     keys = open_keychain(KeychainChoice(HOME, disk, entropy, passphrase=PASSPHRASE, find_backend=None))
     place = Place(HOME / "ledger.db", disk, keys.keychain, entropy)
 

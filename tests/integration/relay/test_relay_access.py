@@ -5,12 +5,12 @@ import trio
 from trio_websocket import ConnectionRejected
 
 from ferryman.actors.relay.access import hash_key, judge_bearer, new_key
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.relay.messages import Error, PushAck, Welcome
 from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import open_runtime
 from tests.fakes.certificates import self_signed
 from tests.fakes.child import PATIENCE_SECONDS
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_process import relay_process, write_config
 from tests.fakes.relay_world import from_source, memory_relay, real_relay, relay_config
 from tests.fakes.sync_world import connected
@@ -83,7 +83,7 @@ async def test_a_relay_that_has_no_keys_looks_at_none(autojump_clock):
 
 @pytest.mark.req("W1-08")
 async def test_a_key_over_plaintext_from_outside_is_refused_even_where_none_is_required(autojump_clock):
-    ports = make_fake_ports(1)
+    ports = make_simulated_ports(1)
     outside = from_source(ports, "203.0.113.9").network
     tables = {"access": {"keys": KEYS}, "server": {"allow_plaintext": True}}
     async with memory_relay(ports, **tables) as world:

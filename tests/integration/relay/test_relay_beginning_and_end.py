@@ -9,11 +9,11 @@ import trio.testing
 
 from ferryman.actors.core.errors import NoSuchActor
 from ferryman.actors.relay.lane import WAKE
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.relay.messages import Error, Push, PushAck
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.network import MemoryNetwork
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_load import pull_everything
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 from tests.fakes.wire_client import blob_id
@@ -23,7 +23,7 @@ OTHER = b"another group, not created yet.."
 
 
 async def test_a_database_has_one_relay_at_a_time(autojump_clock):
-    ports = make_fake_ports(1)
+    ports = make_simulated_ports(1)
     async with memory_relay(ports):
         with pytest.raises(BadInput, match="another process holds this database"):
             async with memory_relay(replace(ports, network=MemoryNetwork())):
@@ -33,8 +33,8 @@ async def test_a_database_has_one_relay_at_a_time(autojump_clock):
 
 
 async def test_an_address_in_use_is_told_and_leaves_the_database_free(autojump_clock):
-    ports = make_fake_ports(1)
-    other = make_fake_ports(2, network=ports.network)
+    ports = make_simulated_ports(1)
+    other = make_simulated_ports(2, network=ports.network)
     async with memory_relay(ports) as world:
         taken = {"bind": f"127.0.0.1:{world.port}"}
         with pytest.raises(BadInput, match=r"server\.bind: cannot listen"):
@@ -47,9 +47,9 @@ async def test_an_address_in_use_is_told_and_leaves_the_database_free(autojump_c
 @pytest.mark.req("W7-31")
 async def test_the_key_is_made_once_and_for_its_owner_only(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         key = world.relay.key
-    async with memory_relay(make_fake_ports(2, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(2, disk=disk)) as world:
         assert world.relay.key == key
     assert len(disk.read(Path(f"{MEMORY_PATH}.key"))) == 32
 
@@ -59,11 +59,11 @@ async def test_a_restored_database_begins_new_incarnations(autojump_clock):
     from tests.fakes.relay_world import relay_config, running_relay
 
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         first = await anna.hello(GROUP)
         await anna.push(1)
     config = relay_config(MEMORY_PATH)
-    restored = running_relay(config, make_fake_ports(2, disk=disk), restored=True)
+    restored = running_relay(config, make_simulated_ports(2, disk=disk), restored=True)
     async with restored as world, world.client("anna") as anna:
         await anna.say_hello(GROUP, last_cursor=1, incarnation=first.incarnation)
         assert (await anna.receive(Error)).code == 1001
@@ -73,7 +73,7 @@ async def test_a_restored_database_begins_new_incarnations(autojump_clock):
 @pytest.mark.req("W5-85", "W5-86")
 async def test_draining_commits_and_acknowledges_what_is_in_flight_and_then_tells_everybody(autojump_clock):
     disk = MemoryDisk()
-    first = memory_relay(make_fake_ports(1, disk=disk))
+    first = memory_relay(make_simulated_ports(1, disk=disk))
     async with first as world, world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
         await bert.hello(GROUP)
@@ -89,7 +89,7 @@ async def test_draining_commits_and_acknowledges_what_is_in_flight_and_then_tell
             assert await anna.closed() == 1001
             assert (await bert.wait_for(Error)).code == 3001
             assert await bert.closed() == 1001
-    async with memory_relay(make_fake_ports(2, disk=disk)) as world, world.client("carl") as carl:
+    async with memory_relay(make_simulated_ports(2, disk=disk)) as world, world.client("carl") as carl:
         await carl.hello(GROUP)
         assert sorted(await pull_everything(carl)) == acknowledged
 

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from ferryman.actors.real_ports import make_real_ports
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import VirtualClock, make_simulated_ports
 from ferryman.protocol.relay.messages import Presence, Push, PushAck
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import FakeClock, make_fake_ports
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay, relay_config, running_relay
 from tests.fakes.wire_client import blob_id
 
@@ -29,7 +29,7 @@ def rows(disk, sql):
 @pytest.mark.req("S4-62", "S4-129")
 async def test_a_blob_expires_after_its_ttl_and_never_later_than_the_default(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         now = world.ports.clock.now()
         for number, ttl in ((1, 0), (2, 60), (3, 604_800), (4, 604_801), (5, 2**32 - 1)):
@@ -57,7 +57,7 @@ async def test_an_expired_blob_is_not_pulled_even_before_the_sweep_and_min_curso
 @pytest.mark.req("W5-71", "W5-74")
 async def test_no_blob_outlives_its_ttl_and_one_sweep(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         async with world.client("anna") as anna:
             await anna.hello(GROUP)
             await anna.push(1, ttl=HOUR)
@@ -79,7 +79,7 @@ async def test_no_blob_outlives_its_ttl_and_one_sweep(autojump_clock):
 @pytest.mark.req("W5-67", "W5-72")
 async def test_a_blob_goes_when_every_other_device_that_is_not_long_gone_has_it(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         async with world.client("anna") as anna, world.client("bert") as bert, world.client("carl") as carl:
             for client in (anna, bert, carl):
                 await client.hello(GROUP)
@@ -95,7 +95,7 @@ async def test_a_blob_goes_when_every_other_device_that_is_not_long_gone_has_it(
 @pytest.mark.req("W5-66")
 async def test_without_anybody_else_nothing_is_complete(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         async with world.client("anna") as anna:
             await anna.hello(GROUP)
             await anna.push(1)
@@ -122,7 +122,7 @@ async def test_room_that_a_sweep_made_can_be_used(autojump_clock):
 async def test_freed_pages_go_back_to_the_file_system_if_wanted(autojump_clock, vacuum):
     disk = MemoryDisk()
     cleanup = {"vacuum_on_cleanup": vacuum, "interval": HOUR}
-    async with memory_relay(make_fake_ports(1, disk=disk), cleanup=cleanup) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk), cleanup=cleanup) as world:
         async with world.client("anna") as anna:
             await anna.hello(GROUP)
             for number in range(40):
@@ -137,7 +137,7 @@ async def test_freed_pages_go_back_to_the_file_system_if_wanted(autojump_clock, 
 
 async def test_a_sweep_of_many_blobs_goes_slice_by_slice_and_pushes_pass_in_between(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         async with world.client("anna") as anna:
             await anna.hello(GROUP)
             for number in range(700):
@@ -152,7 +152,7 @@ async def test_a_sweep_of_many_blobs_goes_slice_by_slice_and_pushes_pass_in_betw
 @pytest.mark.req("W5-63")
 async def test_what_was_pulled_is_noted_as_delivered_and_not_as_acknowledged(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world, world.client("anna") as anna:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         async with world.client("bert") as bert:
             await bert.hello(GROUP)
@@ -225,7 +225,7 @@ def test_the_tables_of_the_source_are_there_as_decided(tables):
 @pytest.mark.req("S4-124")
 async def test_the_file_shrinks_while_the_relay_runs(tmp_path):
     """On a real file: giving pages back ends in the log, and only moving them from there cuts the file."""
-    clock = FakeClock()
+    clock = VirtualClock()
     config = relay_config(tmp_path / "relay.db", cleanup={"interval": 1})
     async with (
         running_relay(config, replace(make_real_ports(), clock=clock)) as world,

@@ -9,9 +9,9 @@ from trio_websocket import ConnectionClosed
 
 from ferryman.actors.relay.connection import Connection
 from ferryman.actors.relay.lane import Drain
+from ferryman.actors.simulated.ports import VirtualClock, make_simulated_ports
 from ferryman.protocol.relay.errors import WireCode
 from ferryman.protocol.relay.messages import Error, Notify, Presence, Push, PushAck
-from tests.fakes.ports import FakeClock, make_fake_ports
 from tests.fakes.raw_wire import BINARY, RawDevice, ws
 from tests.fakes.relay_world import memory_relay, real_relay
 from tests.fakes.wire_client import blob_id, device
@@ -64,8 +64,8 @@ async def test_pushes_that_come_at_once_keep_their_order_whatever_their_clocks_s
 
 @pytest.mark.req("S4-71")
 async def test_a_clock_of_the_relay_that_goes_back_changes_no_order(autojump_clock):
-    clock = FakeClock()
-    async with memory_relay(replace(make_fake_ports(1), clock=clock)) as world, world.client("anna") as anna:
+    clock = VirtualClock()
+    async with memory_relay(replace(make_simulated_ports(1), clock=clock)) as world, world.client("anna") as anna:
         await anna.hello(GROUP)
         for number in range(3):
             await anna.push(number)

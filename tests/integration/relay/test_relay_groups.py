@@ -7,9 +7,9 @@ import trio
 
 from ferryman.actors.core.events import Crashed
 from ferryman.actors.relay.deleting import SLICE_ROWS
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.relay.messages import Delete, Error, Notify, Peers, Presence, Push, PushAck
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_load import LOST
 from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id
@@ -69,7 +69,7 @@ def commits(world):
 async def test_a_disk_that_is_full_when_a_group_is_purged_refuses_the_prover_and_nobody_crashes(autojump_clock, keys):
     disk = MemoryDisk()
     async with (
-        memory_relay(make_fake_ports(1, disk=disk)) as world,
+        memory_relay(make_simulated_ports(1, disk=disk)) as world,
         world.client("mallory") as mallory,
         world.client("anna") as anna,
     ):

@@ -5,7 +5,7 @@ import json
 import pytest
 import trio
 
-from tests.fakes.ports import make_fake_ports
+from ferryman.actors.simulated.ports import make_simulated_ports
 from tests.fakes.relay_world import from_source, memory_relay
 
 GROUP = b"a group that is one of bare IDs."
@@ -278,7 +278,7 @@ async def test_a_header_of_a_stranger_is_not_believed(autojump_clock):
 
 
 async def test_many_requests_come_over_one_connection(autojump_clock):
-    async with memory_relay(make_fake_ports(1)) as world:
+    async with memory_relay(make_simulated_ports(1)) as world:
         stream = await world.stream()
         for _ in range(3):
             await stream.send_all(b"GET /health HTTP/1.1\r\nHost: relay\r\n\r\n")

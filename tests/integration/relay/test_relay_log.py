@@ -15,9 +15,9 @@ from ferryman.actors.core.events import Ended
 from ferryman.actors.relay.access import hash_key, new_key
 from ferryman.actors.relay.log_lines import LINES_A_SECOND, LogLines, blurred
 from ferryman.actors.relay.metrics import Metrics
+from ferryman.actors.simulated.ports import VirtualClock
 from ferryman.protocol.relay.messages import Ack, Delete, Error, Hello, Pull, Push
 from ferryman.supervisors.relay_log import event_writer, line_writer, make_log, reporter
-from tests.fakes.ports import FakeClock
 from tests.fakes.raw_wire import UPGRADE
 from tests.fakes.relay_process import relay_process, run_to_its_end, write_config
 from tests.fakes.relay_world import memory_relay
@@ -28,7 +28,7 @@ KEY = new_key(b"k" * 32)
 
 def lines_of(form, *, level="debug", blur_ips=False):
     stream = io.StringIO()
-    log = make_log(FakeClock(), level=level, stream=stream, form=form, blur_ips=blur_ips)
+    log = make_log(VirtualClock(), level=level, stream=stream, form=form, blur_ips=blur_ips)
     return LogLines(line_writer(log)), stream
 
 
@@ -85,7 +85,7 @@ async def test_a_flood_of_one_event_is_a_few_lines_and_a_count(autojump_clock):
 
 async def test_who_is_refused_is_logged_with_address_and_status(autojump_clock):
     stream = io.StringIO()
-    log = make_log(FakeClock(), stream=stream, form="json")
+    log = make_log(VirtualClock(), stream=stream, form="json")
     async with memory_relay(limits={"connections_per_ip": 1}, log_to=log) as world, world.client("anna"):
         with pytest.raises(BaseExceptionGroup):
             async with world.client("bert"):
@@ -111,7 +111,7 @@ FAILURES = [OSError(errno.ENOSPC, "no space"), BrokenPipeError(errno.EPIPE, "nob
 @pytest.mark.parametrize("failure", FAILURES, ids=["full", "pipe", "closed"])
 async def test_a_log_that_cannot_be_written_ends_nobody(autojump_clock, failure):
     stream = Full()
-    log = make_log(FakeClock(), level="debug", stream=stream, form="json")
+    log = make_log(VirtualClock(), level="debug", stream=stream, form="json")
     async with memory_relay(log_to=log) as world, world.client("anna") as anna:
         await anna.hello(b"a group that is one of bare IDs.")
         stream.fails = failure

@@ -7,9 +7,9 @@ import pytest
 import trio
 
 from ferryman.actors.relay.metrics import METRICS
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.relay.errors import WireCode
 from ferryman.protocol.relay.messages import Ack, Error
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_world import from_source, memory_relay
 from tests.integration.relay.test_relay_http import ask
 
@@ -74,7 +74,7 @@ async def test_metrics_are_complete_and_add_up(autojump_clock):
 @pytest.mark.parametrize(("state", "status"), [("ok", 200), ("degraded", 503), ("shutting_down", 503)])
 @pytest.mark.req("W8-02", "W8-03")
 async def test_health_has_a_form_for_each_state_and_figures_for_the_operator_only(autojump_clock, state, status):
-    ports = make_fake_ports(1)
+    ports = make_simulated_ports(1)
     async with memory_relay(ports) as world:
         world.relay.metrics.degraded = state == "degraded"
         world.relay.metrics.draining = state == "shutting_down"

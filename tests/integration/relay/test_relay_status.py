@@ -10,11 +10,11 @@ import pytest
 import trio
 
 from ferryman.actors.relay.status_desk import status_desk
+from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.relay_status import fetch, lines
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
-from tests.fakes.network import MemoryNetwork
 from tests.fakes.relay_process import relay_process, run_to_its_end, write_config
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay, real_relay
 from tests.fakes.wire_client import connect, device

@@ -3,9 +3,9 @@
 import pytest
 import trio
 
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import make_simulated_ports
 from ferryman.protocol.relay.messages import Delete, Error, Notify, Pull, PullResponse, Push, PushAck
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import make_fake_ports
 from tests.fakes.relay_world import memory_relay
 from tests.fakes.wire_client import blob_id
 
@@ -51,7 +51,7 @@ async def test_what_came_inside_a_notify_is_not_acknowledged_by_that(autojump_cl
 
 @pytest.mark.req("W5-54")
 async def test_a_pull_shows_nothing_that_is_not_committed(autojump_clock):
-    ports = make_fake_ports(1, disk=(disk := MemoryDisk()))
+    ports = make_simulated_ports(1, disk=(disk := MemoryDisk()))
     async with memory_relay(ports) as world, world.client("anna") as anna, world.client("bert") as bert:
         await anna.hello(GROUP)
         await bert.hello(GROUP)

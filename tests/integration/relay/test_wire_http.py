@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.ports import make_fake_ports
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.ports import make_simulated_ports
 from tests.fakes.relay_world import MEMORY_PATH, memory_relay
 from tests.integration.relay.test_relay_http import ask, post
 
@@ -36,7 +36,7 @@ async def test_an_invite_that_is_not_there_looks_the_same_whatever_became_of_it(
 @pytest.mark.req("W8-22")
 async def test_an_invites_token_is_32_bytes_and_the_relay_keeps_its_hash(autojump_clock):
     disk = MemoryDisk()
-    async with memory_relay(make_fake_ports(1, disk=disk)) as world:
+    async with memory_relay(make_simulated_ports(1, disk=disk)) as world:
         tokens = [json.loads((await post(world, key))[2])["revoke_token"] for key in ("ABCD2345", "ABCD2346")]
         database = disk.connect(Path(MEMORY_PATH))
         kept = database.execute("SELECT revoke_hash FROM invites ORDER BY lookup_key").fetchall()

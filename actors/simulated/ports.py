@@ -1,12 +1,13 @@
 """Ports of a world that one seed decides: no real clock, chance, socket, file or thread.
 
-    ports = make_fake_ports(seed=7, network=shared, disk=MemoryDisk())
+    ports = make_simulated_ports(seed="7 relay 1", network=shared, disk=MemoryDisk())
 
 | port    | here                                                                     |
 |---------|--------------------------------------------------------------------------|
 | clock   | `EPOCH` plus Trio's time, which a MockClock drives; `jump` shifts it     |
 | entropy | SHA-256 of seed and counter; every port drawn from one seed is the same  |
-| threads | inline, with a checkpoint before and after; `hold` keeps work waiting    |
+| threads | inline, with a checkpoint before and after; `hold` keeps work waiting,   |
+|         | `delay` gives each piece of work its time, half before it and half after |
 | human   | the answers of a script; with none left, silence until the question ends |
 """
 
@@ -19,17 +20,17 @@ from typing import TypeVar
 import trio
 import trio.testing
 
-from ferryman.actors.ports import Disk, Ports
+from ferryman.actors.ports import Disk, Network, Ports
 from ferryman.actors.real_ports import RandomIds
-from tests.fakes.memory_disk import MemoryDisk
-from tests.fakes.network import MemoryNetwork
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.network import MemoryNetwork
 
 T = TypeVar("T")
 
 EPOCH = 1_790_000_000  # a day in 2026; any fixed one would do
 
 
-class FakeClock:
+class VirtualClock:
     """Wall time that follows Trio's. Outside a run it stands still at the epoch."""
 
     def __init__(self, epoch: int = EPOCH) -> None:
@@ -59,15 +60,15 @@ class FakeClock:
         return now - self._zero
 
 
-class FakeEntropy:
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+class SeededEntropy:
+    def __init__(self, seed: int | str) -> None:
+        self._seed = str(seed).encode()
         self._drawn = 0
 
     def random_bytes(self, count: int) -> bytes:
         drawn = b""
         while len(drawn) < count:
-            drawn += hashlib.sha256(b"fake entropy %d %d" % (self._seed, self._drawn)).digest()
+            drawn += hashlib.sha256(b"simulated entropy %s %d" % (self._seed, self._drawn)).digest()
             self._drawn += 1
         return drawn[:count]
 
@@ -76,6 +77,9 @@ class InlineThreads:
     """`hold` makes all work wait for `release`: a disk that takes its time, so that nothing gets on record."""
 
     _held: trio.Event | None = None
+
+    def __init__(self, delay: Callable[[], float] | None = None) -> None:
+        self._delay = delay
 
     def hold(self) -> None:
         self._held = trio.Event()
@@ -88,9 +92,17 @@ class InlineThreads:
         await trio.lowlevel.checkpoint()
         if self._held is not None:
             await self._held.wait()
+        half = self._delay() / 2 if self._delay is not None else 0.0
+        await pause(half)
         done = work()
-        await trio.lowlevel.cancel_shielded_checkpoint()  # begun work is waited for, its result is not lost
+        await pause(half)
         return done
+
+
+async def pause(seconds: float) -> None:
+    """Begun work is waited for, its result is not lost: no cancel gets through."""
+    with trio.CancelScope(shield=True):
+        await trio.sleep(seconds)
 
 
 class ScriptedHuman:
@@ -113,24 +125,25 @@ class ScriptedHuman:
         return answer
 
 
-def make_fake_ports(
-    seed: int,
+def make_simulated_ports(
+    seed: int | str,
     *,
-    network: MemoryNetwork | None = None,
+    network: Network | None = None,
     disk: Disk | None = None,
-    clock: FakeClock | None = None,
+    clock: VirtualClock | None = None,
     human: ScriptedHuman | None = None,
+    threads: InlineThreads | None = None,
 ) -> Ports:
     """A port left out is new. Devices of one test share `network`; a restarted device keeps its `disk`.
 
     Two devices need two seeds, or they draw the same keys; so does a device's second life."""
-    entropy = FakeEntropy(seed)
+    entropy = SeededEntropy(seed)
     return Ports(
-        clock=clock or FakeClock(),
+        clock=clock or VirtualClock(),
         entropy=entropy,
         ids=RandomIds(entropy),
         network=network or MemoryNetwork(),
         disk=disk or MemoryDisk(),
-        threads=InlineThreads(),
+        threads=threads or InlineThreads(),
         human=human or ScriptedHuman(),
     )

@@ -1,0 +1,100 @@
+"""What a simulated world may not touch: threads, real sockets, real files, the real clock and chance.
+
+    with guarded(): trio.run(...)          who touches one of them ends the run, and is named with file and line
+
+Keys that Argon2id derives are remembered for the length of the process: one derivation takes as long as a whole world.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import cache
+from random import Random
+from typing import Any
+
+import trio
+
+from ferryman.actors.simulated.ports import EPOCH
+from ferryman.protocol.crypto import code_seal, keys
+
+ADVICE = {
+    "a thread": "run it through ports.threads",
+    "a socket": "take it from ports.network",
+    "a file": "take it from ports.disk",
+    "the clock": "take it from ports.clock, or trio.current_time()",
+    "chance": "take it from ports.entropy, or ctx.rng",
+}
+POISONS: list[tuple[Any, str, str]] = [
+    (threading.Thread, "start", "a thread"),
+    (trio.to_thread, "run_sync", "a thread"),
+    (socket.socket, "connect", "a socket"),
+    (socket.socket, "bind", "a socket"),
+    (builtins, "open", "a file"),
+    (os, "open", "a file"),
+    (time, "time", "the clock"),
+    (time, "time_ns", "the clock"),
+    (time, "monotonic", "the clock"),
+    (time, "perf_counter", "the clock"),
+    (time, "perf_counter_ns", "the clock"),
+    (os, "urandom", "chance"),
+    (random, "random", "chance"),
+    (random, "choice", "chance"),
+    (random, "randint", "chance"),
+    (random, "shuffle", "chance"),
+]
+SCHEDULER = ("trio.", "importlib")
+"""Who may: the scheduler itself, and a module that is loaded on the way."""
+LENT: dict[str, Callable[..., Any]] = {"urandom": Random(0).randbytes, "time": lambda: float(EPOCH)}
+BORROWERS = ("wsproto.", "uuid", "email.")
+"""Masks, names and dates of WebSockets: libraries of ours draw them, nothing follows from them."""
+REMEMBERED: list[tuple[Any, str]] = [(keys, "_derive"), (code_seal, "stretch")]
+
+_memory: dict[str, Any] = {}
+
+
+class Poisoned(BaseException):
+    """Something that no seed decides was touched. No Exception: no supervisor shall restart over it."""
+
+
+@contextmanager
+def guarded() -> Generator[None]:
+    """Forbid it all for the block; afterwards everything is as it was."""
+    before: list[tuple[Any, str, Any]] = []
+    try:
+        for owner, name, kind in POISONS:
+            before.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, poison(owner, name, kind))
+        for owner, name in REMEMBERED:
+            before.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, _memory.setdefault(name, cache(getattr(owner, name))))
+        yield
+    finally:
+        for owner, name, was in reversed(before):
+            setattr(owner, name, was)
+
+
+def poison(owner: Any, name: str, kind: str) -> Callable[..., Any]:
+    real: Callable[..., Any] = getattr(owner, name)
+
+    def touched(*args: Any, **options: Any) -> Any:
+        caller = inspect.currentframe()
+        caller = None if caller is None else caller.f_back
+        assert caller is not None  # noqa: S101 - somebody has called
+        module = caller.f_globals.get("__name__", "")
+        if module.startswith(SCHEDULER):
+            return real(*args, **options)
+        if name in LENT and module.startswith(BORROWERS):
+            return LENT[name](*args, **options)
+        where = f"{caller.f_code.co_filename}:{caller.f_lineno}"
+        what = f"{getattr(owner, '__name__', owner)}.{name}"
+        raise Poisoned(f"{what} at {where} is {kind} that no seed decides: {ADVICE[kind]}")
+
+    return touched

@@ -1,0 +1,271 @@
+"""A machine of the world: a disk that lasts, and one life of a process after another.
+
+            open              crash: power, kill -9, a failed disk
+    down ---------> up ------------------------------------------> down, with what the medium kept
+     ^                                                               |
+     +------------------ after RESTART_SECONDS, unless kept down <---+
+
+What a life left behind is fenced: its disk is dead, its connections are gone, and who touches either gets PowerCut.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from random import Random
+from typing import Any, Protocol, TypeVar, cast
+
+import trio
+
+from ferryman.actors.ports import Ports
+from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
+from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
+from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.supervisors.simulation.scenario import KILL, Scenario
+from ferryman.supervisors.simulation.trace import Trace
+
+T = TypeVar("T")
+
+RESTART_SECONDS = 0.5  # until a service manager has it up again
+LIVES_AT_MOST = 50  # a machine that cannot stay up is a finding, not a loop
+
+
+class Surroundings(Protocol):
+    """What a machine has of its world."""
+
+    seed: int | str
+    scenario: Scenario
+    trace: Trace
+    clock: VirtualClock
+    network: MemoryNetwork
+    machines: dict[str, Machine]
+    history: list[object]
+    crashes: list[str]
+    reached: bool
+    wants_images: bool
+    images: dict[str, str]
+
+    def note(self, what: object) -> None: ...
+    def plan(self, machine: Machine) -> None: ...
+    def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
+
+
+class Crashed(Exception):
+    """The machine went down while it was asked something: nobody knows the outcome."""
+
+
+class Machine:
+    """disk: of this life. process: what `program` opened, while it is up. host: what outlives every crash."""
+
+    def __init__(self, world: Surroundings, name: str, program: Any) -> None:
+        self.world = world
+        self.name = name
+        self.program = program
+        self.disk = MemoryDisk(seed=f"{world.seed} {name}")
+        self.life = 0
+        self.process: Any = None
+        self.kept_down = False
+        self.passed: Counter[str] = Counter()  # crash points of this life
+        self.faulted = False  # an error was injected into this life's disk
+        self.policy = "drop"
+        self.nested = 0
+        self.crashed = False
+        self.is_asleep = True
+        self.ends: list[str] = []  # how lives ended that nothing had crashed
+        self._endpoint: Endpoint | None = None
+        self._scope: trio.CancelScope | None = None
+        self._tasks: trio.Nursery | None = None
+        self._stop = trio.Event()
+        self._changed = trio.Event()
+        self.ports: Ports | None = None  # of this life
+        self.host: Any = program.host(self)
+
+    # --- for steps and checks
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The network as this life has it."""
+        if self._endpoint is None:
+            raise RuntimeError(f"{self.name} has not lived yet")
+        return self._endpoint
+
+    async def up(self) -> Any:
+        """Its process, as soon as it runs."""
+        while self.process is None:
+            await self._changed.wait()
+        return self.process
+
+    async def down(self) -> None:
+        while self.process is not None:
+            await self._changed.wait()
+
+    async def asleep(self) -> None:
+        """Its process is over to the last clean-up."""
+        while not self.is_asleep:
+            await self._changed.wait()
+
+    async def do(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        """Run `work(process)` inside the machine's life. Raises Crashed when that ends first."""
+        process = await self.up()
+        tasks = self._tasks
+        assert tasks is not None  # noqa: S101 - a process runs inside its nursery
+        outcome: list[tuple[bool, Any]] = []
+        done = trio.Event()
+
+        async def inside() -> None:
+            try:
+                outcome.append((True, await work(process)))
+            except Exception as error:  # noqa: BLE001 - it belongs to who asked
+                outcome.append((False, error))
+            finally:
+                done.set()
+
+        tasks.start_soon(inside, name=f"{self.name} host")
+        await done.wait()
+        if self.process is not process or not outcome:
+            raise Crashed(self.name)
+        well, value = outcome[0]
+        if well:
+            return value
+        raise value
+
+    def start(self, work: Callable[[Any], Awaitable[None]]) -> None:
+        """Run `work(process)` beside the process, for as long as it lives."""
+        assert self._tasks is not None  # noqa: S101 - called while it opens
+        self._tasks.start_soon(work, self.process, name=f"{self.name} host")
+
+    def crash(self, policy: str) -> None:
+        """The machine goes down now; what is left of its disk is the policy's."""
+        self.policy = policy
+        self.note(f"crash ({policy})")
+        self.disk.dead = True
+        self._go_down()
+
+    def shut_down(self) -> None:
+        """Ask the process to end in order."""
+        self._stop.set()
+
+    def note(self, what: str) -> None:
+        self.world.trace.add(f"{self.name}.{self.life} {what}")
+
+    # --- lives
+
+    async def run(self) -> None:
+        HERE.set(self)
+        while True:
+            while self.kept_down:
+                await self._changed.wait()
+            self.is_asleep = False
+            await self._live()
+            self.is_asleep = True
+            self._tell()
+            if self.life >= LIVES_AT_MOST:
+                raise RuntimeError(f"{self.name} has lived {self.life} times and does not stay up: {self.ends[-1:]}")
+            await trio.sleep(RESTART_SECONDS)
+
+    def keep_down(self, kept_down: bool) -> None:
+        self.kept_down = kept_down
+        self._tell()
+
+    async def _live(self) -> None:
+        self.life += 1
+        self.crashed = self.faulted = False
+        self.passed = Counter()
+        self._stop = trio.Event()
+        self._endpoint = self.world.network.endpoint(self.name)
+        self.world.plan(self)
+        self.disk.on_cut, self.disk.on_failure = self._power_cut, self._disk_failed
+        self.note("starts")
+        try:
+            async with trio.open_nursery() as tasks:
+                self._tasks, self._scope = tasks, tasks.cancel_scope
+                async with self.program.open(self, self._ports()) as process:
+                    self.process = process
+                    self.note("is up")
+                    self.program.came_up(self, process)
+                    self._tell()
+                    await self._stop.wait()
+                    self.process = None
+                tasks.cancel_scope.cancel()
+        except BaseException as error:  # a crash ends here, all else goes on
+            if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
+                pass  # the world is over
+            elif not self.crashed and not self.faulted:
+                self.ends.append(words(error))
+            elif not self.crashed:
+                self.note(f"ended: {words(error)}")
+            if not all(
+                isinstance(leaf, Exception | PowerCut) for leaf in leaves(error)
+            ):  # a person, a guard, the world's end
+                raise
+        finally:
+            self.process = self._scope = self._tasks = None
+            self._endpoint.die()
+            self._tell()
+        self._next_disk()
+
+    def _ports(self) -> Ports:
+        world, seed = self.world, f"{self.world.seed} {self.name} {self.life}"
+        return make_simulated_ports(
+            seed,
+            network=self._endpoint,
+            disk=self.disk,
+            clock=world.clock,
+            threads=InlineThreads(world.disk_delay(seed)),
+        )
+
+    def _power_cut(self) -> None:
+        """The disk says that its time has come."""
+        self.world.reached = True
+        self.note(f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
+        self._go_down()
+
+    def _disk_failed(self) -> None:
+        self.faulted = self.world.reached = True
+        self.note(f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+
+    def _go_down(self) -> None:
+        self.crashed = True
+        self.process = None
+        if self._endpoint is not None:
+            self._endpoint.die()
+        if self._scope is not None:
+            self._scope.cancel()
+        self._tell()
+
+    def _next_disk(self) -> None:
+        old = self.disk
+        if not self.crashed:
+            self.disk = old.after_kill() if self.faulted else old.copy()
+            return
+        if self.world.wants_images and not self.world.images:
+            self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
+        self.disk = self._after(self.policy)
+
+    def _after(self, policy: str) -> MemoryDisk:
+        if policy == KILL:
+            return self.disk.after_kill()
+        return self.disk.after_power_cut(policy, Random(f"{self.world.seed} {self.name} {self.life} {policy}"))
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+
+HERE: ContextVar[Machine | None] = ContextVar("machine", default=None)
+"""Whose code runs: every task of a life inherits it."""
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """The exceptions inside groups, at any depth."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for one in group.exceptions for leaf in leaves(one)]
+    return [error]
+
+
+def words(error: BaseException) -> str:
+    return "; ".join(
+        dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
+    )

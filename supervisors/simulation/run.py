@@ -1,0 +1,144 @@
+"""One run of one case: a world is made, told its story, and judged.
+
+run_case(scenario, parse_case("relay:buffer.commit#1/drop/0")) -> Outcome
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import TypeVar
+
+import trio
+from trio.testing import MockClock
+
+from ferryman.actors.core.crash_points import crashing
+from ferryman.actors.core.determinism import seeded_scheduler
+from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.simulation.case import Case
+from ferryman.supervisors.simulation.guards import guarded
+from ferryman.supervisors.simulation.machine import leaves, words
+from ferryman.supervisors.simulation.registry import INVARIANTS
+from ferryman.supervisors.simulation.scenario import Scenario
+from ferryman.supervisors.simulation.trace import Trace
+from ferryman.supervisors.simulation.world import Start, World
+
+WATCHDOG_SECONDS = 60  # of real time: a run that needs more hangs
+VIRTUAL_SECONDS = 1e9
+GIVEN_SEED = 0
+
+T = TypeVar("T")
+
+
+class Hung(BaseException):
+    """The run does not come back to the scheduler."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """violations: sentences, invariant first. passed: (machine, point) -> how often, after the given steps.
+
+    images: policy -> hash of the disk that it would leave: equal ones lead to the same run."""
+
+    case: Case
+    violations: tuple[str, ...]
+    hash: str
+    rows: tuple[str, ...]
+    reached: bool
+    passed: Mapping[tuple[str, str], int]
+    images: Mapping[str, str] = field(default_factory=dict[str, str])
+    lives: int = 0
+    steps: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+
+def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: bool = False) -> Outcome:
+    """Live through the scenario once. Nothing is raised for what goes wrong in the world: it is a violation."""
+    trace = Trace(keep=keep, every_step=every_step)
+    world = World(scenario, case, trace, start_of(scenario))
+    violations: list[str] = []
+    try:
+        live(world.tell, world, case.seed)
+    except BaseException as error:  # whatever ends a world is what the run found
+        if any(isinstance(leaf, KeyboardInterrupt | SystemExit) for leaf in leaves(error)):
+            raise
+        violations.append(f"the world ended: {words(error)}")
+    if not violations:
+        violations = judge(world)
+    if case.spot is not None and not world.reached and not violations:
+        violations.append(f"{case.spot} is never reached: the crash did not happen")
+    lives = sum(machine.life for machine in world.machines.values())
+    return Outcome(
+        case,
+        tuple(violations),
+        trace.hash,
+        tuple(trace.rows),
+        world.reached,
+        world.passed,
+        world.images,
+        lives,
+        trace.steps,
+    )
+
+
+def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
+    """Run a story of this world, in virtual time, with everything out of reach that no seed decides."""
+
+    async def main() -> T:
+        with crashing(world.pass_point), trio.CancelScope(deadline=VIRTUAL_SECONDS) as scope:
+            world.trace.scope = scope
+            return await story()
+        raise Hung(f"{world.trace.steps:,} steps of tasks, and no end")
+
+    logger = logging.getLogger("ferryman")
+    silent, logger.disabled = logger.disabled, True
+    try:
+        with seeded_scheduler(seed), guarded(), watchdog():
+            return trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[world.trace])
+    finally:
+        logger.disabled = silent
+
+
+_starts: dict[str, Start] = {}
+
+
+def start_of(scenario: Scenario) -> Start | None:
+    """What the given steps lead to: lived through once a process, under one seed. Raises BadInput when they fail."""
+    if not scenario.given:
+        return None
+    key = repr((scenario.given, scenario.world, scenario.weather, scenario.uses))
+    if key not in _starts:
+        world = World(scenario, Case(GIVEN_SEED), Trace())
+        _starts[key] = live(world.prepare, world, GIVEN_SEED)
+        if world.violations or world.crashes:
+            raise BadInput(f"given: {(world.violations + world.crashes)[0]}")
+    return _starts[key]
+
+
+def judge(world: World) -> list[str]:
+    """What every invariant has to say."""
+    names = world.scenario.expect.invariants or tuple(INVARIANTS)
+    return [f"{name}: {said}" for name in names for said in INVARIANTS.find(name)(world)]
+
+
+@contextmanager
+def watchdog(seconds: float = WATCHDOG_SECONDS) -> Generator[None]:
+    """A loop without a checkpoint is stopped where it stands. Only in the main thread, where signals arrive."""
+
+    def bark(_: int, __: FrameType | None) -> None:
+        raise Hung(f"the run did not come back to the scheduler for {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, bark)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,242 @@
+"""A world: machines on one network, under one wall clock, and the story that is told in it.
+
+    machines start --> given --> steps, with the case's crash --> healed --> settled --> judged
+
+Everything that chance decides is drawn from the case's seed; nothing here reads a clock or a file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import trio
+
+from ferryman.actors.simulated.disk import MemoryDisk
+from ferryman.actors.simulated.network import MemoryNetwork
+from ferryman.actors.simulated.ports import VirtualClock
+from ferryman.supervisors.simulation.case import ERRORS, IO, Case
+from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine
+from ferryman.supervisors.simulation.registry import PROGRAMS, Step
+from ferryman.supervisors.simulation.scenario import Scenario
+from ferryman.supervisors.simulation.trace import Trace
+
+START_SECONDS = 60.0
+STEP_SECONDS = 600.0  # of virtual time, for one step with all its repetitions
+SETTLE_SECONDS = 900.0  # once the faults have stopped: more than any backoff and time-out together
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What worlds of a scenario begin with: files and host of each machine, and what was seen on the way there."""
+
+    machines: Mapping[str, tuple[Mapping[str, bytes], Any]]
+    history: tuple[object, ...]
+
+
+def earlier(one: Any, seconds: float) -> object:
+    """The same, so much before."""
+    times = {name: getattr(one, name) - seconds for name in ("began", "ended", "at") if hasattr(one, name)}
+    return replace(one, **times) if times else one
+
+
+class World:
+    """seed: of everything. history: what hosts saw, in order, for the checks."""
+
+    def __init__(self, scenario: Scenario, case: Case, trace: Trace, start: Start | None = None) -> None:
+        self.scenario = scenario
+        self.case = case
+        self.seed: int | str = case.seed
+        self.trace = trace
+        self.clock = VirtualClock()
+        self.network = MemoryNetwork(delay=self._delay("network", scenario.weather.network_ms))
+        self.machines: dict[str, Machine] = {}
+        for name, program in scenario.world.items():
+            self.machines[name] = Machine(self, name, PROGRAMS.find(program)())
+        self.history: list[object] = []
+        if start is not None:
+            self.history += start.history
+            for name, (contents, host) in start.machines.items():
+                self.machines[name].disk = MemoryDisk.holding(contents, seed=f"{self.seed} {name}")
+                self.machines[name].host = deepcopy(host)
+        self.reached = False  # the case's crash happened
+        self.wants_images = True
+        self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
+        self.armed = False  # the given steps are over
+        self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
+        self.violations: list[str] = []
+        self.crashes: list[str] = []  # of actors, that no fault explains
+
+    # --- for steps
+
+    def machine(self, name: str) -> Machine:
+        return self.machines[name]
+
+    def note(self, what: object) -> None:
+        """Something that a host saw."""
+        self.history.append(what)
+        self.trace.add(str(what))
+
+    def disk_delay(self, seed: str) -> Callable[[], float] | None:
+        return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
+
+    def _delay(self, what: str, limits_ms: tuple[float, float]) -> Callable[[], float] | None:
+        least, most = limits_ms
+        if most <= 0:
+            return None
+        chance = Random(f"{self.seed} {what}")
+        return lambda: chance.uniform(least, most) / 1000
+
+    # --- the story
+
+    async def tell(self) -> None:
+        """Live through the scenario. What went wrong on the way is in `violations`."""
+        scenario = self.scenario
+        async with trio.open_nursery() as nursery:
+            for machine in self.machines.values():
+                nursery.start_soon(machine.run, name=machine.name)
+            with trio.fail_after(START_SECONDS):
+                for machine in self.machines.values():
+                    await machine.up()
+            await self.settle("start")
+            self.arm()
+            await self._take_all(scenario.steps)
+            self.disarm()
+            await self.heal()
+            await self.settle("end")
+            for machine in self.machines.values():
+                await machine.program.look_inside(machine)
+            nursery.cancel_scope.cancel()
+
+    async def prepare(self) -> Start:
+        """Live through the given steps, without a fault; what the machines' disks and hosts hold then."""
+        self.seed = "given"  # or a life after it would draw the same IDs again
+        async with trio.open_nursery() as nursery:
+            for machine in self.machines.values():
+                nursery.start_soon(machine.run, name=machine.name)
+            for step in self.scenario.prelude:
+                await self.take(step)
+            await self.settle("given")
+            for machine in reversed(self.machines.values()):
+                machine.keep_down(True)
+                machine.shut_down()
+                await machine.asleep()
+            nursery.cancel_scope.cancel()
+        now = trio.current_time()
+        return Start(
+            {name: (machine.disk.contents(), machine.host) for name, machine in self.machines.items()},
+            tuple(earlier(one, now) for one in self.history),
+        )
+
+    async def _take_all(self, steps: list[Step]) -> None:
+        if not self.scenario.together:
+            for step in steps:
+                await self.take(step)
+            return
+        hands: dict[str, list[Step]] = {}
+        for step in steps:
+            hands.setdefault(step.device, []).append(step)
+
+        async def hand(own: list[Step]) -> None:
+            for step in own:
+                await self.take(step)
+
+        async with trio.open_nursery() as nursery:
+            for own in hands.values():
+                nursery.start_soon(hand, own)
+
+    async def take(self, step: Step) -> None:
+        """One step; told again to the next life of its machine when a crash interrupts it."""
+        self.trace.add(f"step {step.name} {step.device}")
+        with trio.move_on_after(STEP_SECONDS):
+            while True:
+                try:
+                    await step.run(self)
+                except Crashed:
+                    if step.again:
+                        continue
+                return
+        self.violations.append(f"the step {step.name} of {step.device} did not end within {STEP_SECONDS:.0f} s")
+
+    async def heal(self) -> None:
+        """No fault from here on: cables in, readers read, machines up."""
+        for machine in self.machines.values():
+            machine.keep_down(False)
+        for machine in self.machines.values():
+            await machine.up()
+            machine.endpoint.isolate(False)
+            machine.endpoint.stall(False)
+            machine.program.heal(machine)
+
+    async def settle(self, when: str) -> None:
+        """Wait until every machine has nothing left to do."""
+        missing = ["nothing was looked at"]
+        with trio.move_on_after(SETTLE_SECONDS):
+            while missing:
+                missing = [said for machine in self.machines.values() for said in machine.program.missing(machine)]
+                if missing:
+                    await trio.sleep(0.25)
+        if missing:
+            self.violations.append(f"{when}: after {SETTLE_SECONDS:.0f} s without a fault: {'; '.join(missing)}")
+
+    # --- crashes
+
+    def plan(self, machine: Machine) -> None:
+        """A life begins: what will happen to its disk."""
+        if machine.life > 1 and machine.nested:
+            machine.disk.cut_at = machine.nested
+            machine.nested = 0
+
+    def arm(self) -> None:
+        """From here on points are counted, and the case's crash waits for its own."""
+        self.armed = True
+        spot = self.case.spot
+        if spot is None:
+            self._marks = {name: machine.disk.operations for name, machine in self.machines.items()}
+            return
+        self._marks = {}
+        disk = self.machines[spot.machine].disk
+        if spot.point == IO and spot.after:
+            disk.cut_after = disk.operations + spot.number
+        elif spot.point == IO:
+            disk.cut_at = disk.operations + spot.number
+        elif spot.point in ERRORS:
+            disk.fail_at, disk.fail_with = disk.operations + spot.number, ERRORS[spot.point]
+        self.machines[spot.machine].policy = self.case.policy
+        self.machines[spot.machine].nested = self.case.nested
+        self._watched = disk
+
+    def disarm(self) -> None:
+        self.armed = False
+        for name, before in self._marks.items():
+            machine = self.machines[name]
+            if machine.life == 1:
+                self.passed[name, IO] = machine.disk.operations - before
+        for machine in self.machines.values():
+            disk = machine.disk
+            disk.cut_at = disk.cut_after = disk.fail_at = None
+
+    def pass_point(self, name: str) -> None:
+        """Called by every crash point in every process of the world."""
+        machine = HERE.get()
+        if machine is None:
+            return
+        machine.note(name)
+        if not self.armed:
+            return
+        self.passed[machine.name, name] += 1
+        spot = self.case.spot
+        if (
+            spot is not None
+            and not self.reached
+            and spot.machine == machine.name
+            and spot.point == name
+            and spot.number == self.passed[machine.name, name]
+        ):
+            self.reached = True
+            machine.crash(self.case.policy)
+            machine.disk.require_power()
