@@ -235,9 +235,8 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
-        old = self.disk
-        if not self.crashed:
-            self.disk = old.after_kill() if self.faulted else old.copy()
+        if not self.crashed:  # the process is gone, the system's page cache is not
+            self.disk = self.disk.after_kill()
             return
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
