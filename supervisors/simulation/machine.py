@@ -114,6 +114,7 @@ class Machine:
         done = trio.Event()
 
         async def inside() -> None:
+            HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
             try:
                 outcome.append((True, await work(process)))
             except Exception as error:  # noqa: BLE001 - it belongs to who asked
