@@ -22,6 +22,7 @@ from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Trace
 
@@ -204,6 +205,7 @@ class Machine:
             self.process = self._scope = self._tasks = None
             self._endpoint.die()
             self._tell()
+        self.world.note(Down(self.name, self.life))
         self._next_disk()
 
     def _ports(self) -> Ports:

@@ -92,7 +92,7 @@ def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
     """Run a story of this world, in virtual time, with everything out of reach that no seed decides."""
 
     async def main() -> T:
-        with crashing(world.pass_point), trio.CancelScope(deadline=VIRTUAL_SECONDS) as scope:
+        with trio.CancelScope(deadline=VIRTUAL_SECONDS) as scope:
             world.trace.scope = scope
             return await story()
         raise Hung(f"{world.trace.steps:,} steps of tasks, and no end")
@@ -100,7 +100,7 @@ def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
     logger = logging.getLogger("ferryman")
     silent, logger.disabled = logger.disabled, True
     try:
-        with seeded_scheduler(seed), guarded(), watchdog():
+        with seeded_scheduler(seed), guarded(), crashing(world.pass_point), watchdog():
             return trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[world.trace])
     finally:
         logger.disabled = silent
