@@ -99,9 +99,10 @@ def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
 
     logger = logging.getLogger("ferryman")
     silent, logger.disabled = logger.disabled, True
+    clock = MockClock(autojump_threshold=0)  # before the guard: it looks at the real one, and follows nothing of it
     try:
         with seeded_scheduler(seed), guarded(), watchdog():
-            return trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[world.trace])
+            return trio.run(main, clock=clock, instruments=[world.trace])
     finally:
         logger.disabled = silent
 
