@@ -30,11 +30,13 @@ HOME = Path("/home")
 class Host:
     """stored: blob ID -> its data, in the order in which they came. sent: what enqueue() has returned for.
 
+    group: the name of the device that made its group, once it is in one.
     patience: how many blobs it still takes, None for all that come. losing: how many it gets and does not store."""
 
     stored: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     sent: list[bytes] = field(default_factory=list[bytes])
     enabled: bool = False
+    group: str = ""
     patience: int | None = None
     losing: int = 0
     attempts: int = 0
@@ -83,9 +85,9 @@ class DeviceProgram(Program):
 
 
 def sent_by_others(machine: Machine) -> Iterator[bytes]:
-    """What enqueue() has returned for, on the devices that sync."""
+    """What enqueue() has returned for, on the other devices of its group."""
     for other in machine.world.machines.values():
-        if isinstance(other.host, Host) and other is not machine and other.host.enabled:
+        if isinstance(other.host, Host) and other is not machine and other.host.group == machine.host.group:
             yield from other.host.sent
 
 
