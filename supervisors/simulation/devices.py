@@ -7,7 +7,7 @@ say it had. What it has stored outlives every crash of the machine; what it had 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import trio
 
 from ferryman.actors.ports import Ports
+from ferryman.protocol.sync.errors import Closed
 from ferryman.protocol.sync.events import BlobPushed, Connected, HistoryFork, HistoryGap, ResyncRequired
 from ferryman.supervisors.config import ControlConfig, KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import Runtime, open_runtime
@@ -104,9 +105,14 @@ async def listen(machine: Machine, runtime: Runtime) -> None:
 
 
 async def take_what_comes(machine: Machine, runtime: Runtime) -> None:
+    """Until the runtime ends: a host that is in the middle of something then is told so."""
+    with suppress(Closed):
+        await take_all(machine, runtime)
+
+
+async def take_all(machine: Machine, runtime: Runtime) -> None:
     host: Host = machine.host
-    stream = runtime.sync.blobs()
-    async for blob in stream:
+    async for blob in runtime.sync.blobs():
         machine.world.note(Handed(machine.name, machine.life, blob.id, blob.cursor, blob.data, blob.sender))
         if host.losing:
             host.losing -= 1

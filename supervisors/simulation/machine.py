@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import trio
 
+from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
@@ -244,8 +245,10 @@ class Machine:
                     self.note("is up")
                     self.program.came_up(self, process)
                     self._tell()
-                    await self._stop.wait()
-                    self.process = None
+                    try:
+                        await self._stop.wait()
+                    finally:
+                        self.process = None  # it ends, in order or not: nobody new gets in
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
@@ -254,9 +257,8 @@ class Machine:
                 self.ends.append(words(error))
             elif not self.crashed:
                 self.note(f"ended: {words(error)}")
-            if not all(
-                isinstance(leaf, Exception | PowerCut) for leaf in leaves(error)
-            ):  # a person, a guard, the world's end
+            expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
+            if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
         finally:
             self.process = self._scope = self._tasks = None
