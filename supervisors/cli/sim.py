@@ -39,7 +39,7 @@ app.command(explore)
 @app.command
 def run(
     *scripts: Path,
-    case: str | None = None,
+    case: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     steps: str | None = None,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
 ) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import TypeAdapter, ValidationError
 
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
@@ -18,7 +19,7 @@ from ferryman.supervisors.simulation.explore import story
 from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding
 from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.saved import as_toml
-from ferryman.supervisors.simulation.scenario import Scenario, seeds_of
+from ferryman.supervisors.simulation.scenario import Scenario, Seeds, complaint
 from ferryman.supervisors.simulation.shrink import shrink
 
 EXIT_VIOLATED = 1
@@ -79,11 +80,9 @@ def explore(
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     try:
-        found = seeds_of(int(text) if text.isdecimal() else text)
-    except ValueError as error:
-        raise BadInput(f"--seeds {text!r}: {error}") from None
-    assert isinstance(found, tuple)  # noqa: S101 - a number and a text both become one
-    return found
+        return TypeAdapter(Seeds).validate_python(int(text) if text.isdecimal() else text)
+    except ValidationError as error:
+        raise BadInput(f"--seeds {text!r}: {complaint(error, []).partition(': ')[2]}") from None
 
 
 def failures(result: Exploration, save: Path | None) -> Iterator[str]:

@@ -16,10 +16,10 @@ import trio
 
 from ferryman.actors.ports import Ports
 from ferryman.protocol.sync.errors import Closed
-from ferryman.protocol.sync.events import BlobPushed, Connected, HistoryFork, HistoryGap, ResyncRequired
+from ferryman.protocol.sync.events import BlobPushed, Connected, Error, HistoryFork, HistoryGap, ResyncRequired
 from ferryman.supervisors.config import ControlConfig, KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import Runtime, open_runtime
-from ferryman.supervisors.simulation.history import Handed, Pushed, Taken, Told
+from ferryman.supervisors.simulation.history import Denied, Handed, Pushed, Taken, Told
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import Program, chance, listener
 from ferryman.supervisors.simulation.registry import PROGRAMS
@@ -98,6 +98,8 @@ async def listen(machine: Machine, runtime: Runtime) -> None:
             match event:
                 case BlobPushed(blob_id, cursor):
                     machine.world.note(Pushed(machine.name, blob_id, cursor, trio.current_time()))
+                case Error(code, _) if code:
+                    machine.world.note(Denied(machine.name, code))
                 case HistoryGap() | HistoryFork() | ResyncRequired():
                     machine.world.note(Told(machine.name, event))
                 case _:

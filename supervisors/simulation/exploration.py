@@ -1,7 +1,7 @@
 """Many stories, a world each, shared among processes: what came of them.
 
-    seeds --> portions --> in every process: story(seed) --> run_case --> counted, in the seeds' order
-                                                  (twice) --> once more in a process where strings hash otherwise
+seeds --> portions --> in every process: story(seed) --> run_case --> counted, in the seeds' order
+                                              (twice) --> once more in a process where strings hash otherwise
 """
 
 from __future__ import annotations

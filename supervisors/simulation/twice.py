@@ -40,16 +40,18 @@ class Job:
 
 
 def heard(told: dict[str, Any]) -> Job:
-    script = None if told["script"] is None else Path(told["script"])
-    for name in told["scenario"]["uses"] if script is not None else ():
-        run_beside(script, name)
+    script = None
+    if told["script"] is not None:
+        script = Path(told["script"])
+        for name in told["scenario"]["uses"]:
+            run_beside(script, name)
     return Job(check(told["scenario"]), parse_case(told["case"]), script)
 
 
 def elsewhere(jobs: Sequence[Job], *, keep: bool = False, hash_seed: int = HASH_SEED) -> list[tuple[str, list[str]]]:
     """Hash and last rows of each, from a fresh process. keep: all rows."""
     request = json.dumps({"keep": keep, "jobs": [job.told() for job in jobs]})
-    done = subprocess.run(  # noqa: S603 - this very program
+    done = subprocess.run(
         [sys.executable, "-m", "ferryman.supervisors.simulation.twice"],
         input=request,
         stdout=subprocess.PIPE,
@@ -82,7 +84,7 @@ def main() -> None:
     for told in request["jobs"]:
         job = heard(told)
         outcome = run_case(job.scenario, job.case, keep=request["keep"])
-        print(json.dumps({"hash": outcome.hash, "rows": outcome.rows}))
+        sys.stdout.write(json.dumps({"hash": outcome.hash, "rows": outcome.rows}) + "\n")
 
 
 if __name__ == "__main__":
