@@ -76,5 +76,5 @@ def live_through(seeds: Sequence[int], *, again: bool) -> tuple[list[Outcome], l
 def summary(result: Exploration, seconds: float) -> Iterator[str]:
     bad = f"{len(result.failures):,} of {result.worlds:,} worlds failed" if result.failures else "all ok"
     pace = result.worlds / seconds * 60 if seconds > 0 else 0.0
-    yield f"{bad}: {result.worlds:,} worlds, {result.lives:,} lives of processes, {seconds:.1f} s, {pace:,.0f} worlds/min"
+    yield f"{bad}: {result.worlds:,} worlds, {result.lives:,} lives, {seconds:.1f} s, {pace:,.0f} worlds/min"
     yield f"digest of all traces {result.digest}"

@@ -10,10 +10,9 @@ What a life left behind is fenced: its disk is dead, its connections are gone, a
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
 
@@ -24,6 +23,7 @@ from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
 from ferryman.supervisors.simulation.case import ERRORS, IO
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Trace
@@ -54,20 +54,6 @@ class Surroundings(Protocol):
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Ambush:
-    """A crash that lies in wait. point: a crash point's name, "io", "EIO" or "ENOSPC".
-
-    number: of its passings or operations, from 1, since it became the first of its machine's; anew with every life.
-    maybe: it is no failure when it is never reached."""
-
-    point: str
-    number: int
-    after: bool = False
-    policy: str = "drop"
-    maybe: bool = False
-
-
 class Crashed(Exception):
     """The machine went down while it was asked something: nobody knows the outcome."""
 
@@ -87,9 +73,7 @@ class Machine:
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested = 0
-        self.ambushes: deque[Ambush] = deque()  # the first one is armed
-        self.missed: list[str] = []  # ambushes that were never reached
-        self._ambushed = 0  # how often this life has passed its point
+        self.ambushes = Ambushes()
         self.crashed = False
         self.is_asleep = True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -165,43 +149,13 @@ class Machine:
 
     def lay(self, ambush: Ambush) -> None:
         """A crash more, once those before it have happened."""
-        self.ambushes.append(ambush)
-        if len(self.ambushes) == 1:
-            self.arm()
-
-    def arm(self) -> None:
-        """The first ambush waits from now on."""
-        self._ambushed = 0
-        if not self.ambushes:
-            return
-        first, disk = self.ambushes[0], self.disk
-        self.policy = first.policy
-        if first.point == IO and first.after:
-            disk.cut_after = disk.operations + first.number
-        elif first.point == IO:
-            disk.cut_at = disk.operations + first.number
-        elif first.point in ERRORS:
-            disk.fail_at, disk.fail_with = disk.operations + first.number, ERRORS[first.point]
-
-    def disarm(self) -> None:
-        """Nothing goes wrong from here on. What was never reached is told, for a script that tests nothing is wrong."""
-        self.missed = [f"{one.point} of {self.name}" for one in self.ambushes if not one.maybe]
-        self.ambushes.clear()
-        self.disk.cut_at = self.disk.cut_after = self.disk.fail_at = None
+        self.ambushes.lay(ambush, self.disk)
 
     def pass_point(self, name: str) -> None:
         """Its process is at a crash point, and an ambush may be there."""
-        if self.crashed or not self.ambushes or self.ambushes[0].point != name:
-            return
-        self._ambushed += 1
-        if self._ambushed == self.ambushes[0].number:
-            self.crash(self.ambushes.popleft().policy)
+        if not self.crashed and (sprung := self.ambushes.sprung_at(name)):
+            self.crash(sprung.policy)
             self.disk.require_power()
-
-    def _sprung(self, *points: str) -> None:
-        """If it was an ambush of the disk, it is over."""
-        if self.ambushes and self.ambushes[0].point in points:
-            self.ambushes.popleft()
 
     def shut_down(self) -> None:
         """Ask the process to end in order."""
@@ -280,15 +234,16 @@ class Machine:
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
         self.world.reached = True
+        if sprung := self.ambushes.sprung(IO):
+            self.policy = sprung.policy
         self.note(f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
-        self._sprung(IO)
         self._go_down()
 
     def _disk_failed(self) -> None:
         self.faulted = self.world.reached = True
         self.note(f"error at operation {self.disk.operations} ({self.disk.last_operation})")
-        self._sprung(*ERRORS)
-        self.arm()  # the process may well go on
+        self.ambushes.sprung(*ERRORS)
+        self.ambushes.arm(self.disk)  # the process may well go on
 
     def _go_down(self) -> None:
         self.crashed = True

@@ -74,7 +74,7 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         violations = judge(world)
     if case.spot is not None and not world.reached and not violations:
         violations.append(f"{case.spot} is never reached: the crash did not happen")
-    missed = [name for machine in world.machines.values() for name in machine.missed]
+    missed = [f"{machine.name}:{one.point}" for machine in world.machines.values() for one in machine.ambushes.missed]
     if missed and not violations:
         violations.append(f"crash-at: {', '.join(missed)} is never reached: the crash did not happen")
     lives = sum(machine.life for machine in world.machines.values())

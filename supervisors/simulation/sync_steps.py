@@ -37,9 +37,10 @@ from ferryman.protocol.errors import AppError
 from ferryman.protocol.sync.errors import AlreadyJoined, InviteRefused, Pending
 from ferryman.supervisors.blobs import Invite
 from ferryman.supervisors.runtime import Runtime
+from ferryman.supervisors.simulation.ambush import Ambush
 from ferryman.supervisors.simulation.case import IO
 from ferryman.supervisors.simulation.history import Enqueued, Pulled
-from ferryman.supervisors.simulation.machine import Ambush, Machine
+from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import RELAY_URL
 from ferryman.supervisors.simulation.registry import Step, step
 from ferryman.supervisors.simulation.scenario import KILL, Policy

@@ -192,8 +192,8 @@ class World:
         if machine.life > 1 and machine.nested:
             machine.disk.cut_at = machine.nested
             machine.nested = 0
-        elif machine.ambushes:
-            machine.arm()
+        else:
+            machine.ambushes.arm(machine.disk)
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
@@ -221,7 +221,7 @@ class World:
             if machine.life == 1:
                 self.passed[name, IO] = machine.disk.operations - before
         for machine in self.machines.values():
-            machine.disarm()
+            machine.ambushes.clear(machine.disk)
 
     def pass_point(self, name: str) -> None:
         """Called by every crash point in every process of the world."""
