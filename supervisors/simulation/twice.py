@@ -62,17 +62,17 @@ def elsewhere(jobs: Sequence[Job], *, keep: bool = False, hash_seed: int = HASH_
     return [(answer["hash"], answer["rows"]) for answer in map(json.loads, done.stdout.splitlines())]
 
 
-def twice(jobs: Sequence[Job], first: Sequence[Outcome]) -> Iterator[str]:
+def twice(jobs: Sequence[Job], first: Sequence[Outcome], *, hash_seed: int = HASH_SEED) -> Iterator[str]:
     """A sentence for each run that another process lived through otherwise. first: how it was in this one."""
-    for job, here, (there, _) in zip(jobs, first, elsewhere(jobs), strict=True):
+    for job, here, (there, _) in zip(jobs, first, elsewhere(jobs, hash_seed=hash_seed), strict=True):
         if here.hash != there:
-            yield f"{job.scenario.name}: {job.case}: {difference(job)}"
+            yield f"{job.scenario.name}: {job.case}: {difference(job, hash_seed)}"
 
 
-def difference(job: Job) -> str:
+def difference(job: Job, hash_seed: int) -> str:
     """The first row of the trace that is another one there."""
     here = run_case(job.scenario, job.case, keep=True).rows
-    ((_, there),) = elsewhere([job], keep=True)
+    ((_, there),) = elsewhere([job], keep=True, hash_seed=hash_seed)
     for number, (ours, theirs) in enumerate(zip_longest(here, there, fillvalue="nothing more"), 1):
         if ours != theirs:
             return f"row {number} is {ours!r} here, and {theirs!r} in another process"
