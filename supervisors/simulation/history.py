@@ -37,6 +37,17 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """The relay refused a push for now. It is sent again, and what was on its way behind it may come before it."""
+
+    device: str
+    code: int
+
+    def __str__(self) -> str:
+        return f"{self.device} was refused with {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
 class Handed:
     """The host got it in its stream. taken: the host stored it, and `taken()` has returned."""
 
