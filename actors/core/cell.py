@@ -88,6 +88,9 @@ class Cell(Address):
                 raise ctx.injected
         except Exception as raised:  # noqa: BLE001 - the one place where a crash is caught, to be supervised
             cause = bare(raised)
+        except BaseException:
+            self.end(None)  # nobody starts it again: who asks from now on must hear that, or waits for ever
+            raise
         finally:
             del bodies[task]
             self.waits_for = None
