@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import trio
 
+from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
@@ -182,12 +183,14 @@ class Machine:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
                 async with self.program.open(self, self._ports()) as process:
-                    self.process = process
-                    self.note("is up")
-                    self.program.came_up(self, process)
-                    self._tell()
-                    await self._stop.wait()
-                    self.process = None
+                    try:
+                        self.process = process
+                        self.note("is up")
+                        self.program.came_up(self, process)
+                        self._tell()
+                        await self._stop.wait()
+                    finally:
+                        self.process = None  # whatever ended it: nobody asks it any more
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
@@ -197,7 +200,7 @@ class Machine:
             elif not self.crashed:
                 self.note(f"ended: {words(error)}")
             if not all(
-                isinstance(leaf, Exception | PowerCut) for leaf in leaves(error)
+                isinstance(leaf, Exception | PowerCut | FatalStorageError) for leaf in leaves(error)
             ):  # a person, a guard, the world's end
                 raise
         finally:
