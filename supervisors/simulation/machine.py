@@ -183,14 +183,14 @@ class Machine:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
                 async with self.program.open(self, self._ports()) as process:
+                    self.process = process
+                    self.note("is up")
+                    self.program.came_up(self, process)
+                    self._tell()
                     try:
-                        self.process = process
-                        self.note("is up")
-                        self.program.came_up(self, process)
-                        self._tell()
                         await self._stop.wait()
                     finally:
-                        self.process = None  # whatever ended it: nobody asks it any more
+                        self.process = None  # it ends, in order or not: nobody new gets in
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
@@ -199,9 +199,8 @@ class Machine:
                 self.ends.append(words(error))
             elif not self.crashed:
                 self.note(f"ended: {words(error)}")
-            if not all(
-                isinstance(leaf, Exception | PowerCut | FatalStorageError) for leaf in leaves(error)
-            ):  # a person, a guard, the world's end
+            expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
+            if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
         finally:
             self.process = self._scope = self._tasks = None
