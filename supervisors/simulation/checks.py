@@ -26,6 +26,7 @@ from ferryman.actors.ledger_open import inspect
 from ferryman.actors.ledger_verify import check_deeply
 from ferryman.actors.simulated.ports import SeededEntropy
 from ferryman.protocol.ledger.errors import LedgerError
+from ferryman.protocol.relay.limits import BLOB_OVERHEAD
 from ferryman.supervisors.simulation.devices import HOME, Host
 from ferryman.supervisors.simulation.history import Enqueued, Handed, Pulled, Pushed, Replied, Taken, Told, short
 from ferryman.supervisors.simulation.linear import faults
@@ -148,8 +149,10 @@ def memory(world: Any) -> Iterator[str]:
             count, size = connection.execute("SELECT count(*), ifnull(sum(length(payload)), 0) FROM blobs").get
         finally:
             connection.close()
-        if told.blobs != count:
-            yield f"the relay's memory has {told.blobs} blobs, its database {count} of {size} bytes"
+        accounted = size + count * BLOB_OVERHEAD
+        if (told.blobs, told.bytes) != (count, accounted):
+            memory_has = f"{told.blobs} blobs of {told.bytes} bytes"
+            yield f"the relay's memory has {memory_has}, its database {count} of {accounted}"
 
 
 @invariant("converges")

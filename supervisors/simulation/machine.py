@@ -121,6 +121,7 @@ class Machine:
         done = trio.Event()
 
         async def inside() -> None:
+            HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
             try:
                 outcome.append((True, await work(process)))
             except Exception as error:  # noqa: BLE001 - it belongs to who asked
@@ -244,9 +245,8 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
-        old = self.disk
-        if not self.crashed:
-            self.disk = old.after_kill() if self.faulted else old.copy()
+        if not self.crashed:  # the process is gone, the system's page cache is not
+            self.disk = self.disk.after_kill()
             return
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}

@@ -107,8 +107,10 @@ class World:
             await self.settle("start")
             self.arm()
             await self._take_all(scenario.steps)
-            self.disarm()
             await self.heal()
+            await self.settle("end")
+            self.disarm()
+            await self.heal()  # what crashed while the world settled
             await self.settle("end")
             for machine in self.machines.values():
                 await machine.program.look_inside(machine)
