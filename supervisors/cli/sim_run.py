@@ -38,7 +38,7 @@ FOLDER = Path("sim-failures")
 
 def run(
     *scripts: Path,
-    case: str | None = None,
+    case: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     steps: str | None = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,

@@ -4,7 +4,7 @@ relay:buffer.commit#2/torn/7        before the 2nd passing of the point, policy 
 a:io#31/drop/0~3                    before the 31st operation of a's disk; again at the 3rd of the recovery
 a:io+31/kill/0                      right after it
 a:EIO#31/drop/0                     that operation fails
-none/none/4                         no crash
+-/-/4                               no crash
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ferryman.supervisors.simulation.scenario import ALL_POLICIES
 
 IO = "io"
 ERRORS = {"EIO": 5, "ENOSPC": 28}
-NOWHERE = "none"  # no dash: a command line would take it for an option
+NOWHERE = "-"
 
 _SPOT = re.compile(r"([^:#+/~\s]+):([A-Za-z0-9_.-]+?)([#+])([0-9]+)")
 _CASE = re.compile(r"([^/\s]+)/([a-z-]+)/([0-9]+)(?:~([0-9]+))?")

@@ -47,6 +47,7 @@ class Register(dict[str, T]):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+        self.ours: tuple[str, ...] = ()  # the product's own
 
     def add(self, name: str, thing: T) -> None:
         """Raises BadInput for a name that is taken: the second would hide the first."""

@@ -149,9 +149,8 @@ def load(path: Path) -> Scenario:
         raise BadInput(f"{path}: {error.message}") from None
     if scenario.expect.invariants is not None:
         return scenario
-    fitting = tuple(name for name in INVARIANTS.all() if all(name not in own for own in _ran.values()))
     own = tuple(name for names in beside for name in names)
-    return scenario.model_copy(update={"expect": Expect(invariants=fitting + own)})
+    return scenario.model_copy(update={"expect": Expect(invariants=INVARIANTS.ours + own)})
 
 
 _ran: dict[Path, tuple[str, ...]] = {}

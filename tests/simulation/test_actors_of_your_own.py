@@ -97,14 +97,16 @@ def order(seconds, **more):
 
 
 def test_a_world_has_not_settled_while_a_debt_is_worked_on():
-    outcome = run_case(scenario(order(90.0)), parse_case("none/none/0"), keep=True)
+    outcome = run_case(scenario(order(90.0)), parse_case("-/-/0"), keep=True)
     assert outcome.violations == ()
     assert outcome.rows[-1].t == 90.0
 
 
 def test_a_debt_that_is_never_paid_is_named():
-    outcome = run_case(scenario(order(5000.0), invariants=("converges",)), parse_case("none/none/0"))
-    assert outcome.violations == ("converges: end: after 900 s without a fault: tower is not done: /bell owes bell 1",)
+    outcome = run_case(scenario(order(5000.0), invariants=("converges",)), parse_case("-/-/0"))
+    assert set(outcome.violations) == {
+        "converges: end: after 900 s without a fault: tower is not done: /bell owes bell 1"
+    }
 
 
 def test_a_crash_between_a_reply_and_its_debt_loses_neither():
@@ -114,12 +116,12 @@ def test_a_crash_between_a_reply_and_its_debt_loses_neither():
 
 
 def test_a_refusal_is_an_answer():
-    outcome = run_case(scenario(order(-1.0), invariants=("converges",)), parse_case("none/none/0"), keep=True)
+    outcome = run_case(scenario(order(-1.0), invariants=("converges",)), parse_case("-/-/0"), keep=True)
     assert any("replied Refused(code='TOO_LATE'" in row.what for row in outcome.rows)
 
 
 def test_a_check_that_fails_itself_is_told_of_with_its_place():
-    outcome = run_case(scenario(order(1.0), invariants=("test.broken_check",)), parse_case("none/none/0"))
+    outcome = run_case(scenario(order(1.0), invariants=("test.broken_check",)), parse_case("-/-/0"))
     assert len(outcome.violations) == 1
     assert outcome.violations[0].startswith(f"test.broken_check: the check itself failed at {__file__}:")
     assert "AttributeError: 'World' object has no attribute 'nothing_of_that_name'" in outcome.violations[0]
@@ -131,7 +133,7 @@ def test_a_scenario_that_records_nothing_proves_nothing():
 
 
 def test_a_command_id_has_sixteen_bytes():
-    outcome = run_case(scenario(order(1.0, id="a" * 17)), parse_case("none/none/0"))
+    outcome = run_case(scenario(order(1.0, id="a" * 17)), parse_case("-/-/0"))
     assert "ValueError: a command id has 16 bytes, not 17" in outcome.violations[0]
 
 
