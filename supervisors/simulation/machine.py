@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import Random
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import trio
 
@@ -51,6 +51,14 @@ class Surroundings(Protocol):
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
+class Hands(Protocol):
+    """What steps do to a machine's network."""
+
+    def isolate(self, isolated: bool) -> None: ...
+    def stall(self, stalled: bool) -> None: ...
+    def drop(self) -> None: ...
+
+
 class Crashed(Exception):
     """The machine went down while it was asked something: nobody knows the outcome."""
 
@@ -58,12 +66,14 @@ class Crashed(Exception):
 class Machine:
     """disk: of this life. process: what `program` opened, while it is up. host: what outlives every crash."""
 
+    restart_seconds: ClassVar[float] = RESTART_SECONDS
+
     def __init__(self, world: Surroundings, name: str, program: Any) -> None:
         self.world = world
         self.name = name
         self.program = program
         self.disk = MemoryDisk(seed=f"{world.seed} {name}")
-        self.life = 0
+        self.life: int = 0
         self.process: Any = None
         self.kept_down = False
         self.passed: Counter[str] = Counter()  # crash points of this life
@@ -84,7 +94,7 @@ class Machine:
     # --- for steps and checks
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> Hands:
         """The network as this life has it."""
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
@@ -162,7 +172,7 @@ class Machine:
             self._tell()
             if self.life >= LIVES_AT_MOST:
                 raise RuntimeError(f"{self.name} has lived {self.life} times and does not stay up: {self.ends[-1:]}")
-            await trio.sleep(RESTART_SECONDS)
+            await trio.sleep(self.restart_seconds)
 
     def keep_down(self, kept_down: bool) -> None:
         self.kept_down = kept_down
