@@ -6,6 +6,7 @@ the same, and worlds run beside each other. What goes to the disk passes points 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,3 +117,8 @@ def put_files(folder: Path, files: dict[str, bytes]) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         path.write_bytes(data)
+
+
+def remove(folder: Path) -> None:
+    """With all that is in it. What a process that is being buried still makes there goes with the server's folder."""
+    shutil.rmtree(folder, ignore_errors=True)

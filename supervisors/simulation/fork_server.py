@@ -98,16 +98,12 @@ class ForkServer:
                 raise ServerGone("the fork server is gone") from error
         return ours
 
-    @contextmanager
-    def room(self) -> Generator[Path]:
-        """A folder for one world; it goes with the block."""
+    def new_room(self) -> Path:
+        """A folder for one world, for its director to remove."""
         self._rooms += 1
         folder = self.folder / f"{self._rooms}"
         folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        return folder
 
     def kill(self, process_id: int) -> None:
         with contextlib.suppress(OSError):  # without a server there is nobody left to kill

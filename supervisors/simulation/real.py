@@ -9,10 +9,11 @@ A run takes the time that it takes, most of it waiting: so several worlds live b
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 import trio
@@ -20,7 +21,7 @@ import trio
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot
-from ferryman.supervisors.simulation.edges import IO_POINTS
+from ferryman.supervisors.simulation.edges import IO_POINTS, remove
 from ferryman.supervisors.simulation.fork_server import ForkServer, ServerGone, fork_server
 from ferryman.supervisors.simulation.machine import leaves, words
 from ferryman.supervisors.simulation.real_life import live
@@ -30,7 +31,7 @@ from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.sweep import Sweep, spots
 from ferryman.supervisors.simulation.world import Start
 
-WORLDS = 6  # at one time: they wait for back-offs, not for the processor
+WORLDS = 8  # at one time: they wait for back-offs, not for the processor
 TRIES = 3  # of a crash that did not come
 
 T = TypeVar("T")
@@ -78,11 +79,21 @@ class RealRuns:
                     raise leaf from None
             raise
 
+    @asynccontextmanager
+    async def _room(self) -> AsyncGenerator[Path]:
+        """A folder for one world. It is removed beside the loop: a disk takes its time."""
+        folder = self._server.new_room()
+        try:
+            yield folder
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._ports.threads.run(partial(remove, folder))
+
     async def _start(self, scenario: Scenario) -> Start | None:
         """What the given steps lead to, lived through for real."""
         if not scenario.given:
             return None
-        with self._server.room() as folder:
+        async with self._room() as folder:
             world = RealWorld(
                 scenario,
                 Case(GIVEN_SEED),
@@ -99,7 +110,7 @@ class RealRuns:
 
     async def _run(self, scenario: Scenario, case: Case, start: Start | None, *, keep: bool = False) -> Outcome:
         """Live through the scenario once. What goes wrong in the world is a violation."""
-        with self._server.room() as folder:
+        async with self._room() as folder:
             world = RealWorld(
                 scenario, case, server=self._server, folder=folder, ports=self._ports, start=start, keep=keep
             )

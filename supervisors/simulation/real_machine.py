@@ -36,7 +36,7 @@ from ferryman.supervisors.simulation.frames import (
 from ferryman.supervisors.simulation.machine import Crashed, Machine, Surroundings
 from ferryman.supervisors.simulation.remote import Line
 
-REST_SECONDS = 0.02  # nothing waits for the medium here
+REST_SECONDS = 0.0  # a process that is buried leaves nothing that must settle
 PROCESS_ID_BYTES = 4
 
 

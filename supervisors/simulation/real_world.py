@@ -26,7 +26,7 @@ from ferryman.supervisors.simulation.world import Start, World
 CASE_SECONDS = 120.0  # a run that needs more hangs
 SETTLE_SECONDS = 60.0  # once the faults have stopped: a client that waits longest tries again after 30 s
 FOLLOW_SECONDS = 5.0  # what follows from the steps belongs to them, as long as it goes on by itself
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1  # each look is a question to every process
 
 T = TypeVar("T")
 
