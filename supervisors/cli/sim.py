@@ -21,10 +21,10 @@ from ferryman.actors.core.crash_points import POINTS
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.screen import is_terminal
+from ferryman.supervisors.cli.sim_real import told_real
 from ferryman.supervisors.simulation.case import parse_case
-from ferryman.supervisors.simulation.real import RealRuns, left_out, real_runs
-from ferryman.supervisors.simulation.report import SHOWN_FAILURES, failure, lines, real_lines
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.report import SHOWN_FAILURES, failure, lines, one_run
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import Scenario, load
 from ferryman.supervisors.simulation.shrink import shrink
 from ferryman.supervisors.simulation.sweep import Sweep, sweep
@@ -61,8 +61,7 @@ def run(
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
     loaded = [(script, picked(load(script), steps)) for script in scripts]
     if real:
-        with real_runs(workers) as runs:
-            held = [told_real(runs, script, scenario, case) for script, scenario in loaded]
+        held = told_real(loaded, case, workers)
     elif case is not None:
         held = [replay(script, scenario, case) for script, scenario in loaded]
     else:
@@ -87,15 +86,9 @@ def wrong(steps: str, most: int = 0) -> BadInput:
 
 def replay(script: Path, scenario: Scenario, text: str) -> bool:
     """One run, with all that happened in it."""
-    return shown(script, run_case(scenario, parse_case(text), keep=True))
-
-
-def shown(script: Path, outcome: Outcome) -> bool:
-    for row in outcome.rows:
-        print(row)
-    print(f"{script}: {outcome.case}: {'ok' if outcome.ok else 'violated'}, trace {outcome.hash}")
-    for said in outcome.violations:
-        print(f"  {said}")
+    outcome = run_case(scenario, parse_case(text), keep=True)
+    for line in one_run(outcome, str(script)):
+        print(line)
     return outcome.ok
 
 
@@ -111,22 +104,6 @@ def told(script: Path, scenario: Scenario, workers: int | None) -> bool:
         print(line)
     for line in failures(script, scenario, swept):
         print(line)
-    return not swept.failures
-
-
-def told_real(runs: RealRuns, script: Path, scenario: Scenario, case: str | None) -> bool:
-    """The same for real, and what of the script that cannot be."""
-    if case is not None:
-        return shown(script, runs.replay(scenario, parse_case(case)))
-    clock = make_real_ports().clock
-    began = clock.now_ms()
-    swept = runs.sweep(scenario, progress if is_terminal() else None)
-    if is_terminal():
-        print("\r\x1b[K", end="", file=sys.stderr)
-    for line in real_lines(scenario, swept, (clock.now_ms() - began) / 1000, left_out(scenario)):
-        print(line)
-    for outcome in swept.failures[:SHOWN_FAILURES]:
-        print("", *failure(outcome, str(script), " --real"), sep="\n")
     return not swept.failures
 
 

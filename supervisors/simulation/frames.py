@@ -16,6 +16,7 @@
 | ActorCrashed      | an actor crashed that no fault explains                                    |
 | Ended             | its program ended by itself, and how                                       |
 | Listening         | the port that it really listens at                                         |
+| Kept              | its actors gave something to the host, which outlives them                 |
 
 What cannot leave its process (a method, a stream, a context) stays there under a number, and only that is sent.
 """
@@ -37,14 +38,15 @@ FRAME_BYTES_AT_MOST = 64 * 1024 * 1024  # all hosts of a world in one question
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """folder: what is "/" to the machine. port: the cable to the rest of its world. crash: the point at which it kills
-    itself, and at which passing."""
+    """host: what it has by now. folder: what is "/" to the machine. port: the cable to the rest of its world. crash:
+    the point at which it kills itself, and at which passing."""
 
     seed: int | str
     scenario: Scenario
     machine: str
     program: str
     life: int
+    host: Any
     folder: str
     port: int
     crash: tuple[str, int] | None
@@ -111,6 +113,15 @@ class Ended:
 @dataclass(frozen=True, slots=True)
 class Listening:
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """gone: the key is no longer there."""
+
+    key: Any
+    value: Any
+    gone: bool = False
 
 
 def rebuilt(kind: type[BaseException], args: tuple[Any, ...], state: dict[str, Any]) -> BaseException:

@@ -50,9 +50,9 @@ class RealRuns:
         self._worlds = worlds
         self._ports = make_real_ports()
 
-    def sweep(self, scenario: Scenario, progress: Callable[[Sweep, int], None] | None = None) -> Sweep:
-        """Without a crash, and with one at every spot. Raises BadInput. progress: what is known, and runs to go."""
-        return self._watched(partial(self._sweep, scenario, progress))
+    def sweep(self, scenario: Scenario) -> Sweep:
+        """Without a crash, and with one at every spot. Raises BadInput."""
+        return self._watched(partial(self._sweep, scenario))
 
     def replay(self, scenario: Scenario, case: Case) -> Outcome:
         """One run, with all its rows. Raises BadInput."""
@@ -134,7 +134,7 @@ class RealRuns:
             lives=world.lives,
         )
 
-    async def _sweep(self, scenario: Scenario, progress: Callable[[Sweep, int], None] | None) -> Sweep:
+    async def _sweep(self, scenario: Scenario) -> Sweep:
         swept = Sweep()
         start = await self._start(scenario)
         cases: list[Case] = []
@@ -157,8 +157,6 @@ class RealRuns:
                 outcome = await self._try(scenario, case, start)
             outcomes.append(outcome)
             swept.count(outcome)
-            if progress is not None:
-                progress(swept, len(cases) - len(outcomes))
 
         async with trio.open_nursery() as nursery:
             for case in cases:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections import Counter
+from collections import Counter, UserDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from ferryman.supervisors.simulation.frames import (
     Birth,
     Dying,
     Ended,
+    Kept,
     Listening,
     Noted,
     Passed,
@@ -89,6 +91,23 @@ class Neighbour:
         self.host: Any = None
 
 
+class TellingHost(UserDict[Any, Any]):
+    """The host of a tree, as its actors have it: what they put there is with the director before they go on."""
+
+    def __init__(self, held: dict[Any, Any], tell: Callable[[Kept], None]) -> None:
+        super().__init__()
+        self.data = dict(held)
+        self._tell = tell
+
+    def __setitem__(self, key: Any, item: Any) -> None:
+        self._tell(Kept(key, item))
+        self.data[key] = item
+
+    def __delitem__(self, key: Any) -> None:
+        del self.data[key]
+        self._tell(Kept(key, None, gone=True))
+
+
 class Life:
     """The machine, as its own program sees it. The director walks from here: `process...`, `missing(...)`, ..."""
 
@@ -99,7 +118,7 @@ class Life:
         self.crashed = self.faulted = False
         self.program: Any = PROGRAMS.find(birth.program)()
         self.world = Around(self, birth)
-        self.host: Any = self.program.host(self)
+        self.host: Any = TellingHost(birth.host, self.say) if isinstance(birth.host, dict) else birth.host
         self._channel = channel
         self._kept: list[object] = [self]
         self._crash = birth.crash
@@ -149,7 +168,8 @@ class Life:
 
     def missing(self, hosts: dict[str, Any]) -> list[str]:
         for name, host in hosts.items():
-            self.world.machines[name].host = host
+            if name != self.name or not isinstance(host, dict):
+                self.world.machines[name].host = host
         return list(self.program.missing(self))
 
     def finish(self) -> None:

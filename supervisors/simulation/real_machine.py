@@ -27,6 +27,7 @@ from ferryman.supervisors.simulation.frames import (
     Birth,
     Dying,
     Ended,
+    Kept,
     Listening,
     Noted,
     Passed,
@@ -135,6 +136,7 @@ class RealMachine(Machine):
                     self.name,
                     scenario.world[self.name],
                     self.life,
+                    self.host,
                     str(self.folder),
                     self.cable.port,
                     self.real.crash_of(self),
@@ -187,6 +189,10 @@ class RealMachine(Machine):
                 self.note(f"SIGKILL at {point}")
                 self.world.reached = True
                 self._go_down()
+            case Kept(key, value, gone=False):
+                self.host[key] = value
+            case Kept(key):
+                self.host.pop(key, None)
             case ActorCrashed(found):
                 self.world.crashes.append(found)
             case Ended(how):

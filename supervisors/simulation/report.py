@@ -68,3 +68,11 @@ def failure(outcome: Outcome, script: str, steps: str = "") -> Iterator[str]:
     for row in outcome.rows[-16:]:
         yield f"    {row}"
     yield f"  again: ferryman sim run {script} --case {outcome.case}{steps}"
+
+
+def one_run(outcome: Outcome, script: str) -> Iterator[str]:
+    """All that happened in it."""
+    yield from outcome.rows
+    yield f"{script}: {outcome.case}: {'ok' if outcome.ok else 'violated'}, trace {outcome.hash}"
+    for said in outcome.violations:
+        yield f"  {said}"
