@@ -187,7 +187,7 @@ from ferryman.supervisors.simulation.registry import Step, step
 @step("rattle")
 class Rattle(Step):
     async def run(self, world):
-        world.trace.add("rattled " + " ".join({"oak", "elm", "ash", "fir", "yew"}))
+        world.trace.add("saw", "rattled " + " ".join({"oak", "elm", "ash", "fir", "yew"}))
 """
 
 
