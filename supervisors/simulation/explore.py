@@ -9,6 +9,7 @@
 | fall               | a crash now, an orderly end, a host that loses what it got                   |
 | ambush             | crash-at: a point or an operation of any machine, perhaps again in recovery  |
 | annoyance          | revoke-connection, jump                                                      |
+| newcomer           | join, once in some of those with three devices                               |
 
 Nothing that waits for the relay stands inside an outage: such a step would wait for one that comes after it.
 """
@@ -39,8 +40,8 @@ SIZES = (40, 40, 40, 300, 3_000, 40_000, 200_000)
 JUMPS = (-7_200.0, -60.0, -1.0, 1.0, 60.0, 7_200.0)
 ALL = (*POLICIES, KILL)
 RELAY = "relay"
-AT_RELAY = tuple(name for name in POINTS if name.startswith(("connection.", "router.", "allocator.", "buffer.")))
-AT_DEVICE = tuple(name for name in POINTS if name.startswith(("durable.", "ledger.", "outbox.", "client.")))
+AT_RELAY = tuple(name for name in POINTS if name.startswith(("connection", "router", "allocator", "buffer", "invites")))
+AT_DEVICE = tuple(name for name in POINTS if name.startswith(("durable", "ledger", "outbox", "client")))
 
 
 def story(seed: int) -> Scenario:
@@ -52,8 +53,16 @@ def story(seed: int) -> Scenario:
         given += [{"do": "enable", "device": "c"}, {"do": "join", "device": "d", "from": "c"}]
     else:
         given += [{"do": "join", "device": name} for name in devices[2:]]
-    teller = Teller(chance, devices)
-    steps = [table for _ in range(chance.randint(3, 14)) for table in teller.piece()]
+    pieces = chance.randint(3, 14)
+    joins = chance.randrange(pieces) if len(devices) == 3 and chance.random() < 0.4 else None
+    if joins is not None:
+        given.pop()
+    steps: list[Table] = []
+    for number in range(pieces):
+        if number == joins:
+            steps.append({"do": "join", "device": devices[-1]})
+        members = devices if joins is None or number >= joins else devices[:-1]
+        steps += Teller(chance, members).piece()
     return Scenario(
         format=FORMAT,
         name=f"explore {seed}",

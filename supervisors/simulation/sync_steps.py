@@ -39,6 +39,7 @@ from ferryman.supervisors.blobs import Invite
 from ferryman.supervisors.runtime import Runtime
 from ferryman.supervisors.simulation.ambush import Ambush
 from ferryman.supervisors.simulation.case import IO
+from ferryman.supervisors.simulation.devices import sent_by_others
 from ferryman.supervisors.simulation.history import Enqueued, Pulled
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import RELAY_URL
@@ -96,6 +97,7 @@ class Join(Step):
                 await trio.sleep(AGAIN_SECONDS)
                 continue
             joiner.host.enabled, joiner.host.group = True, creator.host.group
+            joiner.host.earlier = list(sent_by_others(joiner))
             return
 
 
