@@ -164,7 +164,7 @@ def test_a_story_that_ends_badly_is_saved_in_few_steps_and_fails_again(tmp_path,
     assert "nobody_crashes: somebody crashed" in told
     assert f"again: ferryman sim explore --seeds {seed}..{seed}" in told
     found = load(saved)
-    assert len(found.step) == 1
+    assert len(found.step) <= 3
     assert run_case(found, Case(seed)).violations[0] == "nobody_crashes: somebody crashed"
 
 
