@@ -1,13 +1,15 @@
 """Random stories: a seed is a story, a story is a script, and crashes lie in wait in it one after the other."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.sim_explore import explore as command
 from ferryman.supervisors.simulation import exploration, run
-from ferryman.supervisors.simulation.case import Case, parse_case
+from ferryman.supervisors.simulation.case import ERRORS, Case, parse_case
 from ferryman.supervisors.simulation.explore import ALL, AT_DEVICE, AT_RELAY, RELAY, story
 from ferryman.supervisors.simulation.registry import INVARIANTS
 from ferryman.supervisors.simulation.run import run_case
@@ -138,6 +140,53 @@ def test_two_groups_at_one_relay_have_their_own_blobs_and_cursors():
     assert {row.split(" ")[1] for row in outcome.rows if " got " in row} == {"b", "d"}
 
 
+def test_a_host_in_the_middle_of_something_hears_that_its_runtime_has_ended():
+    steps = (
+        {"do": "push", "count": 3},
+        {"do": "wait", "device": "b", "seconds": 3.0},
+        {"do": "shut-down", "device": "b"},
+    )
+    slow = {"disk_ms": (50.0, 900.0)}
+    assert run_case(scenario(*steps, together=True, weather=slow), QUIET).violations == ()
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_a_process_whose_disk_failed_may_end_and_lives_again(number):
+    fails = {"do": "crash-at", "point": "EIO", "number": number}
+    outcome = run_case(scenario(fails, {"do": "push", "count": 3}), QUIET)
+    assert outcome.violations == ()
+
+
+def test_the_error_of_an_operation_is_its_own_whatever_comes_next():
+    disk = MemoryDisk()
+    disk.fail_at, disk.fail_with = 1, ERRORS["EIO"]
+    disk.on_failure = lambda: setattr(disk, "fail_with", ERRORS["ENOSPC"])
+    with pytest.raises(OSError, match="Input/output") as told:
+        disk.remove(Path("/file"))
+    assert told.value.errno == ERRORS["EIO"]
+
+
+def test_what_a_full_relay_refused_may_be_overtaken():
+    """The pushes behind it were on their way already: the order is the relay's then, and nothing is lost."""
+    full = {"do": "crash-at", "device": "relay", "point": "ENOSPC", "number": 3}
+    slow = {"network_ms": (0.0, 500.0), "disk_ms": (0.0, 500.0)}
+    outcome = run_case(scenario(full, {"do": "enqueue", "count": 4}, weather=slow), QUIET, keep=True)
+    assert outcome.violations == ()
+    assert any("a was refused with 3000" in row for row in outcome.rows)
+    got = [row.split(" got ")[1][:8] for row in outcome.rows if " b got " in row]
+    sent = [row.split(" enqueued ")[1][:8] for row in outcome.rows if " a enqueued " in row]
+    assert got != sent
+    assert sorted(got) == sorted(sent)
+
+
+def test_who_joins_later_has_to_get_what_is_sent_from_then_on():
+    given = ({"do": "enable"}, {"do": "push", "count": 2})
+    steps = {"do": "join", "device": "b"}, {"do": "push", "count": 2}
+    outcome = run_case(scenario(*steps, given=given), QUIET, keep=True)
+    assert outcome.violations == ()
+    assert sum(" b took " in row for row in outcome.rows) >= 2
+
+
 # --- many of them
 
 
@@ -146,6 +195,14 @@ def test_the_digest_of_worlds_is_that_of_their_traces_in_whatever_process():
     assert (alone.worlds, alone.failures) == (10, [])
     assert (alone.lives, alone.digest) == (shared.lives, shared.digest)
     assert exploration.explore(range(1, 11), workers=1).digest != alone.digest
+
+
+def test_the_digest_is_of_what_happened():
+    one, other = exploration.Exploration(), exploration.Exploration()
+    outcome = run_case(story(0), Case(0))
+    one.count(outcome)
+    other.count(replace(outcome, hash="another"))
+    assert one.digest != other.digest
 
 
 def test_it_ends_when_it_is_told_to():
