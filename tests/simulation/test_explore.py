@@ -1,5 +1,6 @@
 """Random stories: a seed is a story, a story is a script, and crashes lie in wait in it one after the other."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -185,6 +186,19 @@ def test_who_joins_later_has_to_get_what_is_sent_from_then_on():
     outcome = run_case(scenario(*steps, given=given), QUIET, keep=True)
     assert outcome.violations == ()
     assert sum(" b took " in row for row in outcome.rows) >= 2
+
+
+def test_a_loop_without_an_end_is_stopped_and_a_slow_machine_is_none():
+    def loop():
+        while True:
+            pass
+
+    with pytest.raises(run.Hung), run.watchdog(0.05):
+        loop()
+    with run.watchdog(0.05):
+        time.sleep(0.1)
+    with pytest.raises(run.Hung), run.watchdog(0.01):
+        time.sleep(3)
 
 
 # --- many of them
