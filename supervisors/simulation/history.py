@@ -110,3 +110,14 @@ class Told:
 
     def __str__(self) -> str:
         return f"{self.device} heard {type(self.event).__name__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A life of a machine ended."""
+
+    machine: str
+    life: int
+
+    def __str__(self) -> str:
+        return f"{self.machine} is down"
