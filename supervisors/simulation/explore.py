@@ -39,6 +39,7 @@ WEATHERS = (
 SIZES = (40, 40, 40, 300, 3_000, 40_000, 200_000)
 JUMPS = (-7_200.0, -60.0, -1.0, 1.0, 60.0, 7_200.0)
 ALL = (*POLICIES, KILL)
+OUTAGES = (("partition", "heal"), ("stop-reading", "go-on-reading"), ("fill-disk", "free-disk"))
 RELAY = "relay"
 AT_RELAY = tuple(name for name in POINTS if name.startswith(("connection", "router", "allocator", "buffer", "invites")))
 AT_DEVICE = tuple(name for name in POINTS if name.startswith(("durable", "ledger", "outbox", "client")))
@@ -95,6 +96,8 @@ class Teller:
     def traffic(self, *, patient: bool) -> Table:
         """patient: it may wait for the relay."""
         device, draw = self.device(), self.chance.random()
+        if draw < 0.02 and patient:
+            return {"do": "enqueue", "device": device, "count": 40, "size": 200_000}
         if draw < 0.65:
             do = self.chance.choice(("enqueue", "push") if patient else ("enqueue",))
             return {"do": do, "device": device, "count": self.chance.randint(1, 4), "size": self.chance.choice(SIZES)}
@@ -109,14 +112,20 @@ class Teller:
     def outage(self) -> list[Table]:
         machine, draw = self.machine(), self.chance.random()
         pause: Table = {"do": "wait", "device": machine, "seconds": round(self.chance.uniform(0.01, 90), 2)}
+        if draw < 0.25:
+            device = self.device()
+            return [
+                {"do": "disable", "device": device},
+                {**pause, "device": device},
+                {"do": "enable", "device": device},
+            ]
         if draw < 0.4:
-            first, last = {"do": "partition", "device": machine}, {"do": "heal", "device": machine}
-        elif draw < 0.7:
-            first, last = {"do": "stop-reading", "device": machine}, {"do": "go-on-reading", "device": machine}
-        else:
             first = {"do": "crash", "device": machine, "policy": self.policy(), "down": True}
             return [first, pause, {"do": "restart", "device": machine}]
-        return [first, *(self.traffic(patient=False) for _ in range(self.chance.randint(0, 2))), pause, last]
+        do, undo = self.chance.choice(OUTAGES)
+        others = Teller(self.chance, [name for name in self.devices if do != "fill-disk" or name != machine])
+        meanwhile = [others.traffic(patient=False) for _ in range(self.chance.randint(0, 2))]
+        return [{"do": do, "device": machine}, *meanwhile, pause, {"do": undo, "device": machine}]
 
     def fall(self) -> Table:
         draw = self.chance.random()

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import Random
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 import trio
 
@@ -25,6 +25,7 @@ from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
 from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Kind, Trace
@@ -165,6 +166,11 @@ class Machine:
             self.crash(sprung.policy)
             self.disk.require_power()
 
+    def fill_disk(self, full: bool) -> None:
+        """No byte more fits; a life that ends over it is no finding. The next life finds room."""
+        self.faulted = self.faulted or full
+        self.disk.capacity = self.disk.used if full else None
+
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
@@ -285,17 +291,3 @@ class Machine:
 
 HERE: ContextVar[Machine | None] = ContextVar("machine", default=None)
 """Whose code runs: every task of a life inherits it."""
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside groups, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for one in group.exceptions for leaf in leaves(one)]
-    return [error]
-
-
-def words(error: BaseException) -> str:
-    return "; ".join(
-        dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
-    )

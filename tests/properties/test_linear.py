@@ -4,6 +4,7 @@ import math
 import time
 from itertools import count
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +18,7 @@ TIMES = st.integers(0, 8).map(float)
 @st.composite
 def spans(draw):
     first, second = sorted((draw(TIMES), draw(TIMES)))
-    return first, second + 0.5
+    return first, second
 
 
 @st.composite
@@ -126,6 +127,39 @@ def test_a_lie_in_a_history_is_judged_as_trying_every_order_judges_it(history, d
             entries = one.entries[:drop] + one.entries[drop + 1 :]
             history[at] = Pulled(one.device, one.after, entries, one.more, began, ended)
     assert (list(faults(history)) == []) == explained(history)
+
+
+X, Y = BLOBS[:2]
+
+
+def push(blob, cursor, began, ended):
+    return [Enqueued("a", blob, b"", began, began), Pushed("a", blob, cursor, ended)]
+
+
+def pull(entries, began, ended, *, after=0, more=False):
+    return [Pulled("b", after, tuple(entries), more, began, ended)]
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        (push(X, 1, 0, 1) + push(Y, 2, 2, 3), ""),
+        (push(X, 2, 0, 1) + push(Y, 1, 1, 3), ""),  # they touch: neither is before the other
+        (push(X, 2, 0, 1) + push(Y, 1, 2, 3), "begun after cursor 2 was known"),
+        (pull([(1, X)], 0, 1) + push(X, 1, 2, 3), "begun after cursor 1 was known"),
+        (push(X, 1, 0, 1) + push(Y, 2, 0, 1) + pull([(1, X)], 2, 3, more=True), ""),
+        (push(X, 1, 0, 1) + push(Y, 2, 0, 1) + pull([(1, X)], 2, 3), "without 02020202 at 2"),
+        (push(X, 1, 0, 1) + pull([], 1, 2), ""),
+        (pull([(1, X), (2, Y)], 0, 1) + pull([(2, Y)], 0, 1), "without 01010101 at 1"),
+        (push(X, 1, 0, 1) + pull([(1, Y)], 0, 1), "where 01010101 stands"),
+        (push(X, 1, 0, 1) + pull([(1, X), (2, X)], 0, 1), "at cursor 1 and at 2"),
+        (pull([(2, Y), (1, X)], 0, 1), "which is no order"),
+    ],
+)
+def test_what_is_said_of_a_history(history, said):
+    assert explained(history) == (said == "")
+    told = list(faults(history))
+    assert any(said in one for one in told) if said else told == []
 
 
 def test_five_thousand_appends_are_judged_in_no_time():
