@@ -25,7 +25,7 @@ from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
 from ferryman.supervisors.simulation.case import ERRORS, IO
-from ferryman.supervisors.simulation.endings import leaves, words
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Kind, Trace
@@ -175,6 +175,11 @@ class Machine:
         if not self.crashed and (sprung := self.ambushes.sprung_at(name)):
             self.crash(sprung.policy)
             self.disk.require_power()
+
+    def fill_disk(self, full: bool) -> None:
+        """No byte more fits; a life that ends over it is no finding. The next life finds room."""
+        self.faulted = self.faulted or full
+        self.disk.capacity = self.disk.used if full else None
 
     def shut_down(self) -> None:
         """Ask the process to end in order."""

@@ -177,6 +177,7 @@ class World:
             await machine.up()
             machine.endpoint.isolate(False)
             machine.endpoint.stall(False)
+            machine.fill_disk(False)
             machine.program.heal(machine)
 
     async def settle(self, when: str) -> None:
