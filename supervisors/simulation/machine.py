@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import trio
 
+from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
@@ -48,6 +49,7 @@ class Surroundings(Protocol):
 
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
+    def life_over(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
@@ -185,8 +187,10 @@ class Machine:
                     self.note("is up")
                     self.program.came_up(self, process)
                     self._tell()
-                    await self._stop.wait()
-                    self.process = None
+                    try:
+                        await self._stop.wait()
+                    finally:
+                        self.process = None  # from here on its nursery takes nobody in
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
@@ -196,7 +200,7 @@ class Machine:
             elif not self.crashed:
                 self.note(f"ended: {words(error)}")
             if not all(
-                isinstance(leaf, Exception | PowerCut) for leaf in leaves(error)
+                isinstance(leaf, Exception | PowerCut | FatalStorageError) for leaf in leaves(error)
             ):  # a person, a guard, the world's end
                 raise
         finally:
@@ -236,6 +240,7 @@ class Machine:
 
     def _next_disk(self) -> None:
         old = self.disk
+        self.world.life_over(self)
         if not self.crashed:
             self.disk = old.after_kill() if self.faulted else old.copy()
             return

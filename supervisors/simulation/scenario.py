@@ -16,9 +16,10 @@ An unknown key, step, point or invariant, and a script that tests nothing, are B
 
 from __future__ import annotations
 
-import runpy
+import sys
 import tomllib
 from collections.abc import Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -160,7 +161,13 @@ def run_beside(script: Path, name: object) -> None:
         raise BadInput(f"{script}: uses: {path} is no file")
     if path not in _ran:
         _ran[path] = None
-        runpy.run_path(str(path), run_name=path.stem)
+        spec = spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise BadInput(f"{script}: uses: {path} is no Python file")
+        module = sys.modules[path.stem] = module_from_spec(
+            spec
+        )  # where its annotations are looked up when they are read
+        spec.loader.exec_module(module)
 
 
 def check(document: Mapping[str, Any]) -> Scenario:
