@@ -51,7 +51,8 @@ def answer(job: Mapping[str, Any]) -> dict[str, Any]:
         again = [replay(Path(script), tuple(steps), case) for script, steps, case in job["again"]]
         return {"again": [[list(outcome.violations), outcome.hash, list(outcome.rows)] for outcome in again]}
     scenario = load(Path(job["hunt"]))
-    caught = hunt(calm(scenario) if job["calm"] else scenario, full=job["full"])
+    story = calm(scenario) if job["calm"] else scenario
+    caught = hunt(story, full=job["full"], runs_at_most=job["runs_at_most"])
     return {"runs": caught} if isinstance(caught, int) else {"catch": asdict(caught)}
 
 

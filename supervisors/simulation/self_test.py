@@ -72,10 +72,10 @@ def self_test(bugs: Sequence[Bug], *, workers: int = 2, full: bool = False) -> I
         yield replace(result, innocent=holds.get(result.bug.name, True))
 
 
-def hunted(bug: Bug, *, full: bool = False, calm: bool = False) -> Result:
+def hunted(bug: Bug, *, full: bool = False, calm: bool = False, runs_at_most: int = RUNS_AT_MOST) -> Result:
     """calm: in its script without anything that overlaps, where a race must not show."""
     try:
-        answer = fresh(bug, {"hunt": str(bug.scenario), "full": full, "calm": calm})
+        answer = fresh(bug, {"hunt": str(bug.scenario), "full": full, "calm": calm, "runs_at_most": runs_at_most})
     except ChildBroke as broke:
         return Result(bug, said=str(broke))
     if "runs" in answer:
