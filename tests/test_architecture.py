@@ -20,6 +20,7 @@ PORTS = ("actors/ports.py", "actors/real_ports.py", "actors/local_sockets.py", "
 GUARDS = "supervisors/simulation/guards.py"  # takes all that away from a simulation
 POOL = "supervisors/simulation/pool.py"  # shares runs among processes
 SELF_TEST = "supervisors/simulation/self_test.py"  # plants bugs in processes of their own
+TWICE = "supervisors/simulation/twice.py"  # lives through a run once more in another process
 EDGES = ("supervisors/cli/", "supervisors/demo/")  # they start processes and show files to people
 
 
@@ -178,8 +179,12 @@ def test_clock_chance_and_the_outside_world_come_in_through_ports():
 
 
 def outside_for(file: str) -> frozenset[str]:
-    if file in (POOL, SELF_TEST):
-        return OUTSIDE - {"concurrent.futures", "multiprocessing" if file == POOL else "subprocess"}
+    if file == POOL:
+        return OUTSIDE - {"concurrent.futures", "multiprocessing"}
+    if file == SELF_TEST:
+        return OUTSIDE - {"concurrent.futures", "subprocess"}
+    if file == TWICE:
+        return OUTSIDE - {"subprocess"}
     return OUTSIDE - {"subprocess", "tempfile"} if file.startswith(EDGES) else OUTSIDE
 
 

@@ -23,8 +23,11 @@ from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
-from ferryman.supervisors.simulation.trace import Trace
+from ferryman.supervisors.simulation.trace import Kind, Trace
 
 T = TypeVar("T")
 
@@ -72,6 +75,7 @@ class Machine:
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested = 0
+        self.ambushes = Ambushes()
         self.crashed = False
         self.is_asleep = True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -80,7 +84,7 @@ class Machine:
         self._tasks: trio.Nursery | None = None
         self._stop = trio.Event()
         self._changed = trio.Event()
-        self.ports: Ports | None = None  # of this life
+        self._ports_now: Ports | None = None
         self.host: Any = program.host(self)
 
     # --- for steps and checks
@@ -91,6 +95,13 @@ class Machine:
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
         return self._endpoint
+
+    @property
+    def ports(self) -> Ports:
+        """Clock, disk, network, ids and chance of this life."""
+        if self._ports_now is None:
+            raise RuntimeError(f"{self.name} has not lived yet")
+        return self._ports_now
 
     async def up(self) -> Any:
         """Its process, as soon as it runs."""
@@ -116,6 +127,7 @@ class Machine:
         done = trio.Event()
 
         async def inside() -> None:
+            HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
             try:
                 outcome.append((True, await work(process)))
             except Exception as error:  # noqa: BLE001 - it belongs to who asked
@@ -140,16 +152,26 @@ class Machine:
     def crash(self, policy: str) -> None:
         """The machine goes down now; what is left of its disk is the policy's."""
         self.policy = policy
-        self.note(f"crash ({policy})")
+        self.note("crash", f"crash ({policy})")
         self.disk.dead = True
         self._go_down()
+
+    def lay(self, ambush: Ambush) -> None:
+        """A crash more, once those before it have happened."""
+        self.ambushes.lay(ambush, self.disk)
+
+    def pass_point(self, name: str) -> None:
+        """Its process is at a crash point, and an ambush may be there."""
+        if not self.crashed and (sprung := self.ambushes.sprung_at(name)):
+            self.crash(sprung.policy)
+            self.disk.require_power()
 
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
 
-    def note(self, what: str) -> None:
-        self.world.trace.add(f"{self.name}.{self.life} {what}")
+    def note(self, kind: Kind, what: str) -> None:
+        self.world.trace.add(kind, what, self.name, self.life)
 
     # --- lives
 
@@ -178,56 +200,62 @@ class Machine:
         self._endpoint = self.world.network.endpoint(self.name)
         self.world.plan(self)
         self.disk.on_cut, self.disk.on_failure = self._power_cut, self._disk_failed
-        self.note("starts")
+        self.note("life", "starts")
         try:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
                 async with self.program.open(self, self._ports()) as process:
                     self.process = process
-                    self.note("is up")
+                    self.note("life", "is up")
                     self.program.came_up(self, process)
                     self._tell()
                     try:
                         await self._stop.wait()
                     finally:
-                        self.process = None  # from here on its nursery takes nobody in
+                        self.process = None  # it ends, in order or not: nobody new gets in
+                self.note("life", "is down, in order")
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
                 pass  # the world is over
-            elif not self.crashed and not self.faulted:
-                self.ends.append(words(error))
             elif not self.crashed:
-                self.note(f"ended: {words(error)}")
-            if not all(
-                isinstance(leaf, Exception | PowerCut | FatalStorageError) for leaf in leaves(error)
-            ):  # a person, a guard, the world's end
+                self.note("life", f"ended: {words(error)}")
+                if not self.faulted:
+                    self.ends.append(words(error))
+            expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
+            if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
         finally:
             self.process = self._scope = self._tasks = None
             self._endpoint.die()
             self._tell()
+        self.world.note(Down(self.name, self.life))
         self._next_disk()
 
     def _ports(self) -> Ports:
         world, seed = self.world, f"{self.world.seed} {self.name} {self.life}"
-        return make_simulated_ports(
+        self._ports_now = make_simulated_ports(
             seed,
             network=self._endpoint,
             disk=self.disk,
             clock=world.clock,
             threads=InlineThreads(world.disk_delay(seed)),
         )
+        return self._ports_now
 
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
         self.world.reached = True
-        self.note(f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
+        if sprung := self.ambushes.sprung(IO):
+            self.policy = sprung.policy
+        self.note("crash", f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
         self._go_down()
 
     def _disk_failed(self) -> None:
         self.faulted = self.world.reached = True
-        self.note(f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.note("error", f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.ambushes.sprung(*ERRORS)
+        self.ambushes.arm(self.disk)  # the process may well go on
 
     def _go_down(self) -> None:
         self.crashed = True
@@ -239,10 +267,9 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
-        old = self.disk
         self.world.life_over(self)
-        if not self.crashed:
-            self.disk = old.after_kill() if self.faulted else old.copy()
+        if not self.crashed:  # the process is gone, the system's page cache is not
+            self.disk = self.disk.after_kill()
             return
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.sweep import Cell, Sweep
+from ferryman.supervisors.simulation.trace import LAST_ROWS
 
 SHOWN_FAILURES = 3
 
@@ -45,14 +46,13 @@ def shown(cell: Cell | None) -> str:
     return f"{cell.failures}/{cell.runs}" if cell.failures else f"ok {cell.runs}"
 
 
-def failure(outcome: Outcome, script: str, steps: str = "") -> Iterator[str]:
-    """What went wrong, what happened last, and the line that does it again."""
+def finding(outcome: Outcome) -> Iterator[str]:
+    """What went wrong, and what happened last."""
     yield f"{outcome.case}"
     for said in outcome.violations[:5]:
         yield f"  {said}"
     if len(outcome.violations) > 5:
         yield f"  and {len(outcome.violations) - 5} more"
-    yield f"  last of {len(outcome.rows):,} rows, trace {outcome.hash}:"
-    for row in outcome.rows[-16:]:
+    yield f"  the last {min(LAST_ROWS, len(outcome.rows))} of {len(outcome.rows):,} rows, trace {outcome.hash}:"
+    for row in outcome.rows[-LAST_ROWS:]:
         yield f"    {row}"
-    yield f"  again: ferryman sim run {script} --case {outcome.case}{steps}"

@@ -64,7 +64,7 @@ class World:
                 self.machines[name].disk = MemoryDisk.holding(contents, seed=f"{self.seed} {name}")
                 self.machines[name].host = deepcopy(host)
         self.reached = False  # the case's crash happened
-        self.wants_images = True
+        self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
         self.armed = False  # the given steps are over
         self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
@@ -80,7 +80,9 @@ class World:
     def note(self, what: object) -> None:
         """Something that a host saw."""
         self.history.append(what)
-        self.trace.add(str(what))
+        name = str(getattr(what, "device", getattr(what, "machine", "")))
+        life = self.machines[name].life if name in self.machines else 0
+        self.trace.add("saw", str(what).removeprefix(f"{name} "), name, life)
 
     def disk_delay(self, seed: str) -> Callable[[], float] | None:
         return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
@@ -106,8 +108,10 @@ class World:
             await self.settle("start")
             self.arm()
             await self._take_all(scenario.steps)
-            self.disarm()
             await self.heal()
+            await self.settle("end")
+            self.disarm()
+            await self.heal()  # what crashed while the world settled
             await self.settle("end")
             for machine in self.machines.values():
                 await machine.program.look_inside(machine)
@@ -152,7 +156,7 @@ class World:
 
     async def take(self, step: Step) -> None:
         """One step; told again to the next life of its machine when a crash interrupts it."""
-        self.trace.add(f"step {step.name} {step.device}")
+        self.trace.add("step", f"step {step.name}", step.device, self.machines[step.device].life)
         with trio.move_on_after(STEP_SECONDS):
             while True:
                 try:
@@ -191,6 +195,8 @@ class World:
         if machine.life > 1 and machine.nested:
             machine.disk.cut_at = machine.nested
             machine.nested = 0
+        else:
+            machine.ambushes.arm(machine.disk)
 
     def life_over(self, machine: Machine) -> None:
         """What its disk did in the first life is where a case may crash it, however that life ended."""
@@ -221,15 +227,14 @@ class World:
             self.life_over(self.machines[name])
         self.armed = False
         for machine in self.machines.values():
-            disk = machine.disk
-            disk.cut_at = disk.cut_after = disk.fail_at = None
+            machine.ambushes.clear(machine.disk)
 
     def pass_point(self, name: str) -> None:
         """Called by every crash point in every process of the world."""
         machine = HERE.get()
         if machine is None:
             return
-        machine.note(name)
+        machine.note("point", name)
         if not self.armed:
             return
         self.passed[machine.name, name] += 1
@@ -244,3 +249,4 @@ class World:
             self.reached = True
             machine.crash(self.case.policy)
             machine.disk.require_power()
+        machine.pass_point(name)
