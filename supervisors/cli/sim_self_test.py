@@ -20,7 +20,7 @@ from ferryman.supervisors.simulation.self_test import self_test as hunt_all
 def self_test(
     *,
     only: str | None = None,
-    case: str | None = None,
+    case: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     steps: str | None = None,
     full: bool = False,
     workers: Annotated[int, Parameter(name=["--workers", "-j"])] = 2,
