@@ -21,6 +21,7 @@ GUARDS = "supervisors/simulation/guards.py"  # takes all that away from a simula
 POOL = "supervisors/simulation/pool.py"  # shares runs among processes
 SELF_TEST = "supervisors/simulation/self_test.py"  # plants bugs in processes of their own
 TWICE = "supervisors/simulation/twice.py"  # lives through a run once more in another process
+FORK_SERVER = "supervisors/simulation/fork_server.py"  # real runs start, kill and hear processes through it alone
 EDGES = ("supervisors/cli/", "supervisors/demo/")  # they start processes and show files to people
 
 
@@ -185,6 +186,8 @@ def outside_for(file: str) -> frozenset[str]:
         return OUTSIDE - {"concurrent.futures", "subprocess"}
     if file == TWICE:
         return OUTSIDE - {"subprocess"}
+    if file == FORK_SERVER:
+        return OUTSIDE - {"select", "socket", "tempfile", "threading"}
     return OUTSIDE - {"subprocess", "tempfile"} if file.startswith(EDGES) else OUTSIDE
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import Random
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import trio
 
@@ -25,6 +25,7 @@ from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
 from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.endings import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Kind, Trace
@@ -56,6 +57,14 @@ class Surroundings(Protocol):
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
+class Hands(Protocol):
+    """What steps do to a machine's network."""
+
+    def isolate(self, isolated: bool) -> None: ...
+    def stall(self, stalled: bool) -> None: ...
+    def drop(self) -> None: ...
+
+
 class Crashed(Exception):
     """The machine went down while it was asked something: nobody knows the outcome."""
 
@@ -63,12 +72,14 @@ class Crashed(Exception):
 class Machine:
     """disk: of this life. process: what `program` opened, while it is up. host: what outlives every crash."""
 
+    restart_seconds: ClassVar[float] = RESTART_SECONDS
+
     def __init__(self, world: Surroundings, name: str, program: Any) -> None:
         self.world = world
         self.name = name
         self.program = program
         self.disk = MemoryDisk(seed=f"{world.seed} {name}")
-        self.life = 0
+        self.life: int = 0
         self.process: Any = None
         self.kept_down = False
         self.passed: Counter[str] = Counter()  # crash points of this life
@@ -90,7 +101,7 @@ class Machine:
     # --- for steps and checks
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> Hands:
         """The network as this life has it."""
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
@@ -186,7 +197,7 @@ class Machine:
             self._tell()
             if self.life >= LIVES_AT_MOST:
                 raise RuntimeError(f"{self.name} has lived {self.life} times and does not stay up: {self.ends[-1:]}")
-            await trio.sleep(RESTART_SECONDS)
+            await trio.sleep(self.restart_seconds)
 
     def keep_down(self, kept_down: bool) -> None:
         self.kept_down = kept_down
@@ -287,17 +298,3 @@ class Machine:
 
 HERE: ContextVar[Machine | None] = ContextVar("machine", default=None)
 """Whose code runs: every task of a life inherits it."""
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside groups, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for one in group.exceptions for leaf in leaves(one)]
-    return [error]
-
-
-def words(error: BaseException) -> str:
-    return "; ".join(
-        dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
-    )

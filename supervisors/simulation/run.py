@@ -21,8 +21,8 @@ from ferryman.actors.core.crash_points import crashing
 from ferryman.actors.core.determinism import seeded_scheduler
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import Case
+from ferryman.supervisors.simulation.endings import leaves, words
 from ferryman.supervisors.simulation.guards import guarded
-from ferryman.supervisors.simulation.machine import leaves, words
 from ferryman.supervisors.simulation.registry import INVARIANTS
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Row, Trace

@@ -56,7 +56,7 @@ class World:
         self.network = MemoryNetwork(delay=self._delay("network", scenario.weather.network_ms))
         self.machines: dict[str, Machine] = {}
         for name, program in scenario.world.items():
-            self.machines[name] = Machine(self, name, PROGRAMS.find(program)())
+            self.machines[name] = self._machine(name, PROGRAMS.find(program)())
         self.history: list[object] = []
         if start is not None:
             self.history += start.history
@@ -86,6 +86,9 @@ class World:
 
     def disk_delay(self, seed: str) -> Callable[[], float] | None:
         return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
+
+    def _machine(self, name: str, program: Any) -> Machine:
+        return Machine(self, name, program)
 
     def _delay(self, what: str, limits_ms: tuple[float, float]) -> Callable[[], float] | None:
         least, most = limits_ms
