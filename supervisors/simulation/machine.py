@@ -53,6 +53,7 @@ class Surroundings(Protocol):
 
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
+    def life_over(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
@@ -282,6 +283,7 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
+        self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
             self.disk = self.disk.after_kill()
             return
