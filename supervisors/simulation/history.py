@@ -99,3 +99,13 @@ class Told:
 
     def __str__(self) -> str:
         return f"{self.device} heard {type(self.event).__name__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A relay begins again with its backup: what came after it is gone there, and devices are told of a resync."""
+
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{self.machine} is restored from its backup"

@@ -10,8 +10,8 @@ What a life left behind is fenced: its disk is dead, its connections are gone, a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from random import Random
 from typing import Any, Protocol, TypeVar, cast
@@ -71,6 +71,7 @@ class Machine:
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested = 0
+        self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed = False
         self.is_asleep = True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -148,6 +149,28 @@ class Machine:
         """Ask the process to end in order."""
         self._stop.set()
 
+    async def serviced(
+        self, chore: Callable[[Machine, Ports], None], *, before: Callable[[Machine], None] | None = None
+    ) -> None:
+        """Its process ends in order, the chore is done, and it starts again. A chore that a crash cuts short is begun
+        anew before the next start. before: what is changed while it is down, with no crash."""
+        await self.up()
+        if before is not None:
+            self.keep_down(True)
+        self.shut_down()
+        self.chores.append(chore)
+        if before is not None:
+            await self.asleep()
+            before(self)
+            self.keep_down(False)
+        while self.chores:
+            await self._changed.wait()
+        await self.up()
+
+    def replace_disk(self, contents: Mapping[str, bytes]) -> None:
+        """While it is down: these files, synced, and the faults that still wait for their operation."""
+        self._begin_on(MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other"))
+
     def note(self, what: str) -> None:
         self.world.trace.add(f"{self.name}.{self.life} {what}")
 
@@ -182,7 +205,11 @@ class Machine:
         try:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
-                async with self.program.open(self, self._ports()) as process:
+                ports = self._ports()
+                while self.chores:
+                    self.chores[0](self, ports)
+                    self.chores.popleft()
+                async with self.program.open(self, ports) as process:
                     self.process = process
                     self.note("is up")
                     self.program.came_up(self, process)
@@ -239,11 +266,19 @@ class Machine:
 
     def _next_disk(self) -> None:
         if not self.crashed:  # the process is gone, the system's page cache is not
-            self.disk = self.disk.after_kill()
+            self._begin_on(self.disk.after_kill())
             return
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
-        self.disk = self._after(self.policy)
+        self._begin_on(self._after(self.policy))
+
+    def _begin_on(self, disk: MemoryDisk) -> None:
+        """Until the run's fault has come, lives that end otherwise do not interrupt the count of operations."""
+        if not self.world.reached:
+            old = self.disk
+            disk.operations, disk.fail_with = old.operations, old.fail_with
+            disk.cut_at, disk.cut_after, disk.fail_at = old.cut_at, old.cut_after, old.fail_at
+        self.disk = disk
 
     def _after(self, policy: str) -> MemoryDisk:
         if policy == KILL:

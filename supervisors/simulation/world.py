@@ -189,8 +189,8 @@ class World:
 
     def plan(self, machine: Machine) -> None:
         """A life begins: what will happen to its disk."""
-        if machine.life > 1 and machine.nested:
-            machine.disk.cut_at = machine.nested
+        if self.reached and machine.nested:
+            machine.disk.cut_at = machine.disk.operations + machine.nested
             machine.nested = 0
 
     def arm(self) -> None:
@@ -215,9 +215,7 @@ class World:
     def disarm(self) -> None:
         self.armed = False
         for name, before in self._marks.items():
-            machine = self.machines[name]
-            if machine.life == 1:
-                self.passed[name, IO] = machine.disk.operations - before
+            self.passed[name, IO] = self.machines[name].disk.operations - before
         for machine in self.machines.values():
             disk = machine.disk
             disk.cut_at = disk.cut_after = disk.fail_at = None
