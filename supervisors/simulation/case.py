@@ -25,7 +25,7 @@ _CASE = re.compile(r"([^/\s]+)/([a-z-]+)/([0-9]+)(?:~([0-9]+))?")
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where it crashes. point: a crash point's name, "io", "EIO" or "ENOSPC". number: counts from 1, in the first life.
+    """Where it crashes. point: a crash point's name, "io", "EIO" or "ENOSPC". number: from the first step on, from 1.
 
     after: right after the operation instead of before it."""
 

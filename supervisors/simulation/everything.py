@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ferryman.supervisors.simulation import checks, devices, fault_steps, sync_steps
+from ferryman.supervisors.simulation import book, checks, devices, fault_steps, relay_steps, sync_steps
 from ferryman.supervisors.simulation.registry import INVARIANTS, PROGRAMS, STEPS
 
-LOADED = (checks, devices, fault_steps, sync_steps)
+LOADED = (book, checks, devices, fault_steps, relay_steps, sync_steps)
 
 for register in (STEPS, PROGRAMS, INVARIANTS):
     register.ours = tuple(register)

@@ -196,16 +196,21 @@ class World:
 
     def plan(self, machine: Machine) -> None:
         """A life begins: what will happen to its disk."""
-        if machine.life > 1 and machine.nested:
-            machine.disk.cut_at = machine.nested
+        if self.reached and machine.nested:
+            machine.disk.cut_at = machine.disk.operations + machine.nested
             machine.nested = 0
         else:
             machine.ambushes.arm(machine.disk)
 
     def life_over(self, machine: Machine) -> None:
-        """What its disk did in the first life is where a case may crash it, however that life ended."""
-        if self.armed and machine.life == 1 and machine.name in self._marks:
-            self.passed[machine.name, IO] = machine.disk.operations - self._marks[machine.name]
+        """A crash ends the count: what its disk did until then is where a case may crash it."""
+        if self.armed and machine.crashed:
+            self._count_operations(machine.name)
+
+    def _count_operations(self, name: str) -> None:
+        before = self._marks.pop(name, None)
+        if before is not None:
+            self.passed[name, IO] = self.machines[name].disk.operations - before
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
@@ -227,8 +232,8 @@ class World:
         self._watched = disk
 
     def disarm(self) -> None:
-        for name in self._marks:
-            self.life_over(self.machines[name])
+        for name in list(self._marks):
+            self._count_operations(name)
         self.armed = False
         for machine in self.machines.values():
             machine.ambushes.clear(machine.disk)
