@@ -14,7 +14,7 @@ from __future__ import annotations
 import json as json_text
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -25,13 +25,14 @@ from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.screen import is_terminal
 from ferryman.supervisors.cli.sim_real import told_real
-from ferryman.supervisors.simulation.case import Case, parse_case
+from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot, parse_case
 from ferryman.supervisors.simulation.evidence import evidence
+from ferryman.supervisors.simulation.registry import meant
 from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding, lines
 from ferryman.supervisors.simulation.run import Outcome, run_case
 from ferryman.supervisors.simulation.scenario import Scenario, load
 from ferryman.supervisors.simulation.shrink import shrink
-from ferryman.supervisors.simulation.sweep import Sweep, sweep
+from ferryman.supervisors.simulation.sweep import Sweep, known_to, sweep
 
 EXIT_VIOLATED = 1
 FOLDER = Path("sim-failures")
@@ -158,6 +159,8 @@ def replayed(story: Story, case: Case, desk: Desk) -> bool:
             there = ", ".join(story.scenario.world)
             raise BadInput(f"--case {case}: {story.script} has no machine {machine!r}: there are {there}")
     outcome = run_case(story.scenario, case, keep=True)
+    if case.spot is not None and outcome.missed:
+        raise BadInput(f"--case {case}: {unreached(case.spot, outcome.passed)}")
     desk.say(map(str, outcome.rows))
     for row in outcome.rows:
         desk.put("row", **asdict(row))
@@ -175,6 +178,15 @@ def replayed(story: Story, case: Case, desk: Desk) -> bool:
         files=files,
     )
     return outcome.ok
+
+
+def unreached(spot: Spot, passed: Mapping[tuple[str, str], int]) -> str:
+    """Why a crash did not come."""
+    if spot.point == IO or spot.point in ERRORS:
+        return f"the disk of {spot.machine} does not come to operation {spot.number:,}"
+    if count := passed.get((spot.machine, spot.point), 0):
+        return f"{spot.machine} passes {spot.point} {count:,} times, and not {spot.number:,}"
+    return f"{spot.machine} never passes {spot.point!r}{meant(spot.point, known_to([spot.machine], passed))}"
 
 
 def told(story: Story, workers: int | None, desk: Desk) -> bool:

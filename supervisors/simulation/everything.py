@@ -3,9 +3,5 @@
 from __future__ import annotations
 
 from ferryman.supervisors.simulation import book, checks, devices, fault_steps, relay_steps, sync_steps
-from ferryman.supervisors.simulation.registry import INVARIANTS, PROGRAMS, STEPS
 
 LOADED = (book, checks, devices, fault_steps, relay_steps, sync_steps)
-
-for register in (STEPS, PROGRAMS, INVARIANTS):
-    register.ours = tuple(register)

@@ -28,7 +28,7 @@ from ferryman.supervisors.simulation.case import ERRORS, IO
 from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL
-from ferryman.supervisors.simulation.surroundings import Surroundings
+from ferryman.supervisors.simulation.surroundings import Hands, Surroundings
 from ferryman.supervisors.simulation.trace import Kind
 
 T = TypeVar("T")
@@ -86,6 +86,10 @@ class Machine:
         if self._ports_now is None:
             raise RuntimeError(f"{self.name} has not lived yet")
         return self._ports_now
+
+    async def change(self) -> None:
+        """Something about it is otherwise than before."""
+        await self._changed.wait()
 
     async def up(self) -> Any:
         """Its process, as soon as it runs."""
@@ -158,24 +162,6 @@ class Machine:
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
-
-    async def serviced(
-        self, chore: Callable[[Machine, Ports], None], *, before: Callable[[Machine], None] | None = None
-    ) -> None:
-        """Its process ends in order, the chore is done, and it starts again. A chore that a crash cuts short is begun
-        anew before the next start. before: what is changed while it is down, with no crash."""
-        await self.up()
-        if before is not None:
-            self.keep_down(True)
-        self.shut_down()
-        self.chores.append(chore)
-        if before is not None:
-            await self.asleep()
-            before(self)
-            self.keep_down(False)
-        while self.chores:
-            await self._changed.wait()
-        await self.up()
 
     def replace_disk(self, contents: Mapping[str, bytes]) -> None:
         """While it is down: these files, synced, and the faults that still wait for their operation."""

@@ -159,12 +159,17 @@ def spots(scenario: Scenario, passed: Mapping[tuple[str, str], int]) -> Iterator
 
 def at_point(wanted: str, machines: Iterable[str], passed: Mapping[tuple[str, str], int]) -> Iterator[Spot]:
     machine, name = machine_of(wanted), wanted.rpartition(":")[2]
+    wanted_of = (machine,) if machine else tuple(machines)
     found = False
     for (where, point), count in passed.items():
-        fits = point != IO and (name in (point, EVERY_POINT)) and where in ((machine,) if machine else machines)
+        fits = point != IO and (name in (point, EVERY_POINT)) and where in wanted_of
         for number in range(1, count + 1) if fits else ():
             found = True
             yield Spot(where, point, number)
     if not found:
-        known = sorted({point for _, point in passed if point != IO})
-        raise BadInput(f"crash.points: {wanted!r} is never reached{meant(name, known)}")
+        raise BadInput(f"crash.points: {wanted!r} is never reached{meant(name, known_to(wanted_of, passed))}")
+
+
+def known_to(machines: Iterable[str], passed: Mapping[tuple[str, str], int]) -> list[str]:
+    """The points that these machines pass."""
+    return sorted({point for machine, point in passed if machine in machines and point != IO})

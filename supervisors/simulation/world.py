@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from random import Random
+from traceback import extract_tb
 from typing import Any
 
 import trio
@@ -19,8 +20,9 @@ import trio
 from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.actors.simulated.ports import VirtualClock
+from ferryman.protocol.errors import AppError
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case
-from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine
+from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine, words
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Trace
@@ -36,6 +38,10 @@ class Start:
 
     machines: Mapping[str, tuple[Mapping[str, bytes], Any]]
     history: tuple[object, ...]
+
+
+class StepFailed(Exception):
+    """A step cannot be done, whatever crashes: the script asks for what is not there, or the step has a bug."""
 
 
 def earlier(one: Any, seconds: float) -> object:
@@ -167,6 +173,10 @@ class World:
                 except Crashed:
                     if step.again:
                         continue
+                except Exception as error:
+                    at = extract_tb(error.__traceback__)[-1]
+                    where = "" if isinstance(error, AppError) else f" ({at.filename}:{at.lineno})"
+                    raise StepFailed(f"{step.name} of {step.device}: {words(error)}{where}") from error
                 return
         self.violations.append(f"the step {step.name} of {step.device} did not end within {STEP_SECONDS:.0f} s")
 
