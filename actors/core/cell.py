@@ -88,6 +88,9 @@ class Cell(Address):
                 raise ctx.injected
         except Exception as raised:  # noqa: BLE001 - the one place where a crash is caught, to be supervised
             cause = bare(raised)
+        except BaseException as raised:
+            self.end(bare(raised))  # nobody restarts us: whoever insists on an answer must hear that none will come
+            raise
         finally:
             del bodies[task]
             self.waits_for = None

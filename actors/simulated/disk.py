@@ -240,9 +240,10 @@ class MemoryDisk:
         if self.read_only:
             raise OSError(EROFS, SAYS[EROFS])
         if number == self.fail_at:
+            error = OSError(self.fail_with, SAYS.get(self.fail_with, "failed"))
             if self.on_failure is not None:
                 self.on_failure()
-            raise OSError(self.fail_with, SAYS.get(self.fail_with, "failed"))
+            raise error
         act()
         if number == self.cut_after:
             self.cut()

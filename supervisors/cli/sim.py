@@ -3,6 +3,7 @@
 | command                          | what it does                                                              |
 |----------------------------------|---------------------------------------------------------------------------|
 | ferryman sim run SCRIPT...       | crashes a scenario everywhere it asks for, and prints the matrix          |
+| ferryman sim explore --seeds A..B | random stories, a world each: several crashes, all machines               |
 | ferryman sim list-points         | the crash points, and what a crash leaves behind there                    |
 
 Exit codes: 0 all is well, 1 an invariant is violated, 2 the script is wrong.
@@ -21,6 +22,7 @@ from ferryman.actors.core.crash_points import POINTS
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.screen import is_terminal
+from ferryman.supervisors.cli.sim_explore import explore
 from ferryman.supervisors.cli.sim_real import told_real
 from ferryman.supervisors.simulation.case import parse_case
 from ferryman.supervisors.simulation.report import SHOWN_FAILURES, failure, lines, one_run
@@ -32,12 +34,13 @@ from ferryman.supervisors.simulation.sweep import Sweep, sweep
 EXIT_VIOLATED = 1
 
 app = App(name="sim", help="Scripted crashes of the real actors: what survives, and a line that replays what does not.")
+app.command(explore)
 
 
 @app.command
 def run(
     *scripts: Path,
-    case: str | None = None,
+    case: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     steps: str | None = None,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
     real: Annotated[bool, Parameter(negative=())] = False,

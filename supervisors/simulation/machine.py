@@ -18,10 +18,14 @@ from typing import Any, ClassVar, Protocol, TypeVar, cast
 
 import trio
 
+from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Trace
 
@@ -80,6 +84,7 @@ class Machine:
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested = 0
+        self.ambushes = Ambushes()
         self.crashed = False
         self.is_asleep = True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -124,6 +129,7 @@ class Machine:
         done = trio.Event()
 
         async def inside() -> None:
+            HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
             try:
                 outcome.append((True, await work(process)))
             except Exception as error:  # noqa: BLE001 - it belongs to who asked
@@ -151,6 +157,16 @@ class Machine:
         self.note(f"crash ({policy})")
         self.disk.dead = True
         self._go_down()
+
+    def lay(self, ambush: Ambush) -> None:
+        """A crash more, once those before it have happened."""
+        self.ambushes.lay(ambush, self.disk)
+
+    def pass_point(self, name: str) -> None:
+        """Its process is at a crash point, and an ambush may be there."""
+        if not self.crashed and (sprung := self.ambushes.sprung_at(name)):
+            self.crash(sprung.policy)
+            self.disk.require_power()
 
     def shut_down(self) -> None:
         """Ask the process to end in order."""
@@ -195,8 +211,10 @@ class Machine:
                     self.note("is up")
                     self.program.came_up(self, process)
                     self._tell()
-                    await self._stop.wait()
-                    self.process = None
+                    try:
+                        await self._stop.wait()
+                    finally:
+                        self.process = None  # it ends, in order or not: nobody new gets in
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
@@ -205,14 +223,14 @@ class Machine:
                 self.ends.append(words(error))
             elif not self.crashed:
                 self.note(f"ended: {words(error)}")
-            if not all(
-                isinstance(leaf, Exception | PowerCut) for leaf in leaves(error)
-            ):  # a person, a guard, the world's end
+            expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
+            if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
         finally:
             self.process = self._scope = self._tasks = None
             self._endpoint.die()
             self._tell()
+        self.world.note(Down(self.name, self.life))
         self._next_disk()
 
     def _ports(self) -> Ports:
@@ -228,12 +246,16 @@ class Machine:
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
         self.world.reached = True
+        if sprung := self.ambushes.sprung(IO):
+            self.policy = sprung.policy
         self.note(f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
         self._go_down()
 
     def _disk_failed(self) -> None:
         self.faulted = self.world.reached = True
         self.note(f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.ambushes.sprung(*ERRORS)
+        self.ambushes.arm(self.disk)  # the process may well go on
 
     def _go_down(self) -> None:
         self.crashed = True
@@ -245,9 +267,8 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
-        old = self.disk
-        if not self.crashed:
-            self.disk = old.after_kill() if self.faulted else old.copy()
+        if not self.crashed:  # the process is gone, the system's page cache is not
+            self.disk = self.disk.after_kill()
             return
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}

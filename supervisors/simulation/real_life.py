@@ -11,7 +11,7 @@ import logging
 from collections import Counter, UserDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -118,7 +118,8 @@ class Life:
         self.crashed = self.faulted = False
         self.program: Any = PROGRAMS.find(birth.program)()
         self.world = Around(self, birth)
-        self.host: Any = TellingHost(birth.host, self.say) if isinstance(birth.host, dict) else birth.host
+        held: Any = birth.host
+        self.host: Any = TellingHost(cast("dict[Any, Any]", held), self.say) if isinstance(held, dict) else held
         self._channel = channel
         self._kept: list[object] = [self]
         self._crash = birth.crash
@@ -166,7 +167,9 @@ class Life:
         self._passed.clear()
         self._crash = crash
 
-    def missing(self, hosts: dict[str, Any]) -> list[str]:
+    def missing(self, hosts: dict[str, Any], armed: bool) -> list[str]:
+        if not armed:
+            self._crash = None
         for name, host in hosts.items():
             if name != self.name or not isinstance(host, dict):
                 self.world.machines[name].host = host

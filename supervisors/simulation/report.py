@@ -59,6 +59,11 @@ def shown(cell: Cell | None) -> str:
 
 def failure(outcome: Outcome, script: str, steps: str = "") -> Iterator[str]:
     """What went wrong, what happened last, and the line that does it again."""
+    yield from finding(outcome)
+    yield f"  again: ferryman sim run {script} --case {outcome.case}{steps}"
+
+
+def finding(outcome: Outcome) -> Iterator[str]:
     yield f"{outcome.case}"
     for said in outcome.violations[:5]:
         yield f"  {said}"
@@ -67,7 +72,6 @@ def failure(outcome: Outcome, script: str, steps: str = "") -> Iterator[str]:
     yield f"  last of {len(outcome.rows):,} rows, trace {outcome.hash}:"
     for row in outcome.rows[-16:]:
         yield f"    {row}"
-    yield f"  again: ferryman sim run {script} --case {outcome.case}{steps}"
 
 
 def one_run(outcome: Outcome, script: str) -> Iterator[str]:

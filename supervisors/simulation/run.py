@@ -74,6 +74,9 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         violations = judge(world)
     if case.spot is not None and not world.reached and not violations:
         violations.append(f"{case.spot} is never reached: the crash did not happen")
+    missed = [f"{machine.name}:{one.point}" for machine in world.machines.values() for one in machine.ambushes.missed]
+    if missed and not violations:
+        violations.append(f"crash-at: {', '.join(missed)} is never reached: the crash did not happen")
     lives = sum(machine.life for machine in world.machines.values())
     return Outcome(
         case,
@@ -92,16 +95,17 @@ def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
     """Run a story of this world, in virtual time, with everything out of reach that no seed decides."""
 
     async def main() -> T:
-        with crashing(world.pass_point), trio.CancelScope(deadline=VIRTUAL_SECONDS) as scope:
+        with trio.CancelScope(deadline=VIRTUAL_SECONDS) as scope:
             world.trace.scope = scope
             return await story()
         raise Hung(f"{world.trace.steps:,} steps of tasks, and no end")
 
     logger = logging.getLogger("ferryman")
     silent, logger.disabled = logger.disabled, True
+    clock = MockClock(autojump_threshold=0)  # before the guard: it looks at the real one, and follows nothing of it
     try:
-        with seeded_scheduler(seed), guarded(), watchdog():
-            return trio.run(main, clock=MockClock(autojump_threshold=0), instruments=[world.trace])
+        with seeded_scheduler(seed), guarded(), crashing(world.pass_point), watchdog():
+            return trio.run(main, clock=clock, instruments=[world.trace])
     finally:
         logger.disabled = silent
 

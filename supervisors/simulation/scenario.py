@@ -186,6 +186,8 @@ def check(document: Mapping[str, Any]) -> Scenario:
                 raise BadInput(
                     f"{where} {number} ({one.name}): device: there is no {one.device!r}{meant(one.device, known)}"
                 )
+    if any(one.name == "crash-at" for one in (*scenario.prelude, *scenario.steps)) and scenario.crash != Crash():
+        raise BadInput("crash: a script has either the step crash-at or a table [crash]: both would aim at one disk")
     for machine in (*(scenario.crash.machines or ()), *(machine_of(point) for point in scenario.crash.points)):
         if machine and machine not in known:
             raise BadInput(f"crash: there is no machine {machine!r}{meant(machine, known)}")

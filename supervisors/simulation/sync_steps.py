@@ -16,6 +16,10 @@
 | stop-reading, go-on-reading       | it reads nothing from its connections, or does again                       |
 | jump (seconds)                    | the wall clock of the world is set, forwards or backwards                  |
 | crash (policy, down), restart     | its machine goes down: power, or kill -9                                   |
+| crash-at (point, number, after,   | its machine will go down there: at the n-th passing of a crash point, before |
+|   policy, maybe)                  | or after the n-th operation "io"; or that one fails, "EIO", "ENOSPC". Several |
+|                                   | wait for one another: the second may be in the recovery from the first.      |
+|                                   | maybe: it is no failure when it is never reached                             |
 | shut-down                         | its process ends in order, and is started again                            |
 """
 
@@ -33,6 +37,8 @@ from ferryman.protocol.errors import AppError
 from ferryman.protocol.sync.errors import AlreadyJoined, InviteRefused, Pending
 from ferryman.supervisors.blobs import Invite
 from ferryman.supervisors.runtime import Runtime
+from ferryman.supervisors.simulation.ambush import Ambush
+from ferryman.supervisors.simulation.case import IO
 from ferryman.supervisors.simulation.history import Enqueued, Pulled
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import RELAY_URL
@@ -68,7 +74,7 @@ class DeviceStep(Step):
 class Enable(DeviceStep):
     async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
         await runtime.sync.enable(RELAY_URL)
-        machine.host.enabled = True
+        machine.host.enabled, machine.host.group = True, machine.name
 
 
 @step("join")
@@ -89,7 +95,7 @@ class Join(Step):
                     raise
                 await trio.sleep(AGAIN_SECONDS)
                 continue
-            joiner.host.enabled = True
+            joiner.host.enabled, joiner.host.group = True, creator.host.group
             return
 
 
@@ -256,6 +262,18 @@ class CrashStep(Step):
             machine.crash(self.policy)
         if not self.down:
             await machine.up()
+
+
+@step("crash-at")
+class CrashAt(Step):
+    point: str = IO
+    number: Annotated[int, Field(ge=1)] = 1
+    after: bool = False
+    policy: Policy = "drop"
+    maybe: bool = False
+
+    async def run(self, world: Any) -> None:
+        world.machine(self.device).lay(Ambush(self.point, self.number, self.after, self.policy, self.maybe))
 
 
 @step("restart")

@@ -64,7 +64,7 @@ class World:
                 self.machines[name].disk = MemoryDisk.holding(contents, seed=f"{self.seed} {name}")
                 self.machines[name].host = deepcopy(host)
         self.reached = False  # the case's crash happened
-        self.wants_images = True
+        self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
         self.armed = False  # the given steps are over
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
@@ -108,8 +108,10 @@ class World:
             await self.settle("start")
             self.arm()
             await self._take_all(scenario.steps)
-            self.disarm()
             await self.heal()
+            await self.settle("end")
+            self.disarm()
+            await self.heal()  # what crashed while the world settled
             await self.settle("end")
             for machine in self.machines.values():
                 await machine.program.look_inside(machine)
@@ -193,6 +195,8 @@ class World:
         if machine.life > 1 and machine.nested:
             machine.disk.cut_at = machine.nested
             machine.nested = 0
+        else:
+            machine.ambushes.arm(machine.disk)
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
@@ -220,8 +224,7 @@ class World:
             if machine.life == 1:
                 self.passed[name, IO] = machine.disk.operations - before
         for machine in self.machines.values():
-            disk = machine.disk
-            disk.cut_at = disk.cut_after = disk.fail_at = None
+            machine.ambushes.clear(machine.disk)
 
     def pass_point(self, name: str) -> None:
         """Called by every crash point in every process of the world."""
@@ -243,3 +246,4 @@ class World:
             self.reached = True
             machine.crash(self.case.policy)
             machine.disk.require_power()
+        machine.pass_point(name)

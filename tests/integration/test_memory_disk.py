@@ -19,7 +19,7 @@ def test_a_written_file_survives_and_one_whose_name_was_not_synced_may_not():
     disk.cut_at = disk.operations + 4  # the name is changed, and not yet synced
     with pytest.raises(PowerCut):
         disk.write(PATH, b"lost")
-    assert disk.read(PATH) == b"lost"
+    assert disk.contents()[str(PATH)] == b"lost"
     assert disk.after_power_cut("drop").read(PATH) == b"kept"
     assert disk.after_power_cut("all").read(PATH) == b"lost"
     assert disk.after_kill().read(PATH) == b"lost"

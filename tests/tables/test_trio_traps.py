@@ -1,11 +1,13 @@
 """Where Trio surprises whoever builds actors on it; one test a trap."""
 
+import contextlib
+
 import pytest
 import trio
 import trio.testing
 
 from ferryman.actors.core.determinism import seeded_scheduler
-from ferryman.actors.core.errors import ActorCrashed, TooManyRestarts
+from ferryman.actors.core.errors import ActorCrashed, ActorStopped, TooManyRestarts
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.actors import Bang, Crash, Get, Journal, Put, Work, incarnations, outcome, settled
@@ -50,6 +52,22 @@ async def test_a_keyboard_interrupt_inside_a_mixed_group_leaves_the_tree():
         left = group
     assert left is not None
     assert left.subgroup(KeyboardInterrupt) is not None
+
+
+async def test_whoever_insists_behind_a_shield_hears_that_the_tree_is_gone(autojump_clock):
+    """Nobody answers any more: without a word, the shield would keep the process for ever."""
+    heard = []
+    with contextlib.suppress(PowerCut), trio.move_on_after(60) as patience:
+        async with open_system(Supervisor([ChildSpec("store", Journal().worker)])) as system:
+            store = system.ref("/store")
+            try:
+                store.tell(Crash(PowerCut()))
+                await trio.sleep_forever()
+            finally:
+                with trio.CancelScope(shield=True), trio.move_on_after(30):
+                    heard.append(type(await outcome(store.ask(Get()))))
+    assert heard == [ActorStopped]
+    assert not patience.cancelled_caught
 
 
 # --- scopes and nurseries

@@ -14,7 +14,7 @@ from tests.fakes.command_line import FERRYMAN, end, holder, wait_for
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "cli.md").read_text()
 SECTIONS = dict(re.findall(r"^## ferryman (\w+)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 OF_ALL = {"--home", "--json", "--help"}
-OTHERS = {"relay", "ledger", "demo", "demo-device", "demo-judge", "--help", "-h", "--version"}
+OTHERS = {"relay", "sim", "ledger", "demo", "demo-device", "demo-judge", "--help", "-h", "--version"}
 CODE = re.compile(r"[0-9A-Z]{4}(-[0-9A-Z]{4}){3}")
 CHANGING = [
     (r"\b[0-9a-f]{32}\b", "BLOB"),
