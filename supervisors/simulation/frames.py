@@ -31,6 +31,7 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from ferryman.supervisors.simulation.scenario import Scenario
+from ferryman.supervisors.simulation.trace import Kind
 
 LENGTH_BYTES = 4
 FRAME_BYTES_AT_MOST = 64 * 1024 * 1024  # all hosts of a world in one question
@@ -82,6 +83,7 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Said:
+    kind: Kind
     row: str
 
 

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import Random
-from typing import Any, ClassVar, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import trio
 
@@ -24,10 +24,12 @@ from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.cable import Hands
 from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.endings import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
-from ferryman.supervisors.simulation.trace import Trace
+from ferryman.supervisors.simulation.trace import Kind, Trace
 
 T = TypeVar("T")
 
@@ -53,14 +55,6 @@ class Surroundings(Protocol):
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
-
-
-class Hands(Protocol):
-    """What steps do to a machine's network."""
-
-    def isolate(self, isolated: bool) -> None: ...
-    def stall(self, stalled: bool) -> None: ...
-    def drop(self) -> None: ...
 
 
 class Crashed(Exception):
@@ -93,7 +87,7 @@ class Machine:
         self._tasks: trio.Nursery | None = None
         self._stop = trio.Event()
         self._changed = trio.Event()
-        self.ports: Ports | None = None  # of this life
+        self._ports_now: Ports | None = None
         self.host: Any = program.host(self)
 
     # --- for steps and checks
@@ -104,6 +98,13 @@ class Machine:
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
         return self._endpoint
+
+    @property
+    def ports(self) -> Ports:
+        """Clock, disk, network, ids and chance of this life."""
+        if self._ports_now is None:
+            raise RuntimeError(f"{self.name} has not lived yet")
+        return self._ports_now
 
     async def up(self) -> Any:
         """Its process, as soon as it runs."""
@@ -154,7 +155,7 @@ class Machine:
     def crash(self, policy: str) -> None:
         """The machine goes down now; what is left of its disk is the policy's."""
         self.policy = policy
-        self.note(f"crash ({policy})")
+        self.note("crash", f"crash ({policy})")
         self.disk.dead = True
         self._go_down()
 
@@ -172,8 +173,8 @@ class Machine:
         """Ask the process to end in order."""
         self._stop.set()
 
-    def note(self, what: str) -> None:
-        self.world.trace.add(f"{self.name}.{self.life} {what}")
+    def note(self, kind: Kind, what: str) -> None:
+        self.world.trace.add(kind, what, self.name, self.life)
 
     # --- lives
 
@@ -202,27 +203,28 @@ class Machine:
         self._endpoint = self.world.network.endpoint(self.name)
         self.world.plan(self)
         self.disk.on_cut, self.disk.on_failure = self._power_cut, self._disk_failed
-        self.note("starts")
+        self.note("life", "starts")
         try:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
                 async with self.program.open(self, self._ports()) as process:
                     self.process = process
-                    self.note("is up")
+                    self.note("life", "is up")
                     self.program.came_up(self, process)
                     self._tell()
                     try:
                         await self._stop.wait()
                     finally:
                         self.process = None  # it ends, in order or not: nobody new gets in
+                self.note("life", "is down, in order")
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
                 pass  # the world is over
-            elif not self.crashed and not self.faulted:
-                self.ends.append(words(error))
             elif not self.crashed:
-                self.note(f"ended: {words(error)}")
+                self.note("life", f"ended: {words(error)}")
+                if not self.faulted:
+                    self.ends.append(words(error))
             expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
             if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
@@ -235,25 +237,26 @@ class Machine:
 
     def _ports(self) -> Ports:
         world, seed = self.world, f"{self.world.seed} {self.name} {self.life}"
-        return make_simulated_ports(
+        self._ports_now = make_simulated_ports(
             seed,
             network=self._endpoint,
             disk=self.disk,
             clock=world.clock,
             threads=InlineThreads(world.disk_delay(seed)),
         )
+        return self._ports_now
 
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
         self.world.reached = True
         if sprung := self.ambushes.sprung(IO):
             self.policy = sprung.policy
-        self.note(f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
+        self.note("crash", f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
         self._go_down()
 
     def _disk_failed(self) -> None:
         self.faulted = self.world.reached = True
-        self.note(f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.note("error", f"error at operation {self.disk.operations} ({self.disk.last_operation})")
         self.ambushes.sprung(*ERRORS)
         self.ambushes.arm(self.disk)  # the process may well go on
 
@@ -286,17 +289,3 @@ class Machine:
 
 HERE: ContextVar[Machine | None] = ContextVar("machine", default=None)
 """Whose code runs: every task of a life inherits it."""
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside groups, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for one in group.exceptions for leaf in leaves(one)]
-    return [error]
-
-
-def words(error: BaseException) -> str:
-    return "; ".join(
-        dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
-    )

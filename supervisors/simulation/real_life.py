@@ -19,6 +19,7 @@ from ferryman.actors.core.crash_points import crashing
 from ferryman.actors.ports import Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.supervisors.simulation.edges import CableNetwork, FolderDisk
+from ferryman.supervisors.simulation.endings import words
 from ferryman.supervisors.simulation.fork_server import Channel, kill_this_process
 from ferryman.supervisors.simulation.frames import (
     LENGTH_BYTES,
@@ -38,9 +39,9 @@ from ferryman.supervisors.simulation.frames import (
     stays,
     unpack,
 )
-from ferryman.supervisors.simulation.machine import words
 from ferryman.supervisors.simulation.registry import PROGRAMS
 from ferryman.supervisors.simulation.remote import bodies
+from ferryman.supervisors.simulation.trace import Kind
 
 
 def live(channel: Channel) -> None:
@@ -146,8 +147,8 @@ class Life:
 
     # --- for the program
 
-    def note(self, row: str) -> None:
-        self.say(Said(row))
+    def note(self, kind: Kind, row: str) -> None:
+        self.say(Said(kind, row))
 
     def say(self, what: object) -> None:
         self._channel.send(pack(what, self._number_of))

@@ -38,6 +38,7 @@ from ferryman.supervisors.simulation.frames import (
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.machine import Crashed, Machine, Surroundings
 from ferryman.supervisors.simulation.remote import Line
+from ferryman.supervisors.simulation.scenario import KILL
 
 REST_SECONDS = 0.0  # a process that is buried leaves nothing that must settle
 PROCESS_ID_BYTES = 4
@@ -104,7 +105,7 @@ class RealMachine(Machine):
 
     def crash(self, policy: str) -> None:
         """SIGKILL, whatever the policy: no hand of ours takes the power from a real disk."""
-        self.note("SIGKILL" if policy == "kill" else f"SIGKILL, for {policy}")
+        self.note("crash", "SIGKILL" if policy == KILL else f"SIGKILL, for {policy}")
         self.real.server.kill(self._process_id)
         self._go_down()
 
@@ -130,7 +131,7 @@ class RealMachine(Machine):
         self.crashed = self.faulted = False
         self._stop = trio.Event()
         self._end, self._went = "", False
-        self.note("starts")
+        self.note("life", "starts")
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(self.real.server.fork()))
         try:
             self._process_id = int.from_bytes(await exactly(stream, PROCESS_ID_BYTES))
@@ -183,18 +184,18 @@ class RealMachine(Machine):
         match said:
             case Up():
                 self.process = line.root.process
-                self.note("is up")
+                self.note("life", "is up")
                 self.program.came_up(self, self.process)
                 self._tell()
-            case Said(row):
-                self.note(row)
+            case Said(kind, row):
+                self.note(kind, row)
             case Noted(what):
                 self.world.note(what)
             case Passed(point):
-                self.note(point)
+                self.note("point", point)
                 self.real.pass_real_point(self, point)
             case Dying(point):
-                self.note(f"SIGKILL at {point}")
+                self.note("crash", f"SIGKILL at {point}")
                 self.world.reached = True
                 self._go_down()
             case Kept(key, value, gone=False):

@@ -20,7 +20,7 @@ from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.real_machine import RealMachine
 from ferryman.supervisors.simulation.registry import Step
 from ferryman.supervisors.simulation.scenario import Scenario
-from ferryman.supervisors.simulation.trace import Trace
+from ferryman.supervisors.simulation.trace import Kind, Row, Trace
 from ferryman.supervisors.simulation.world import Start, World
 
 CASE_SECONDS = 120.0  # a run that needs more hangs
@@ -33,13 +33,13 @@ T = TypeVar("T")
 class RealTrace(Trace):
     """Seconds since the run began. No two real runs are one run: there is no hash to compare."""
 
-    def __init__(self, *, keep: bool) -> None:
-        super().__init__(keep=keep)
+    def __init__(self) -> None:
+        super().__init__(keep=True)  # a run that failed is not to be had again
         self._zero = trio.current_time()
 
-    def add(self, what: str) -> None:
+    def add(self, kind: Kind, what: str, machine: str = "", life: int = 0) -> None:
         self.count += 1
-        self.rows.append(f"{trio.current_time() - self._zero:.6f} {what}")
+        self.rows.append(Row(round(trio.current_time() - self._zero, 6), machine, life, kind, what))
 
     @property
     def hash(self) -> str:
@@ -63,14 +63,13 @@ class RealWorld(World):
         folder: Path,
         ports: Ports,
         start: Start | None,
-        keep: bool,
     ) -> None:
         self.server = server
         self.folder = folder
         self.ports = ports
         self.listening: dict[str, int] = {}
         self.real: list[RealMachine] = []
-        super().__init__(scenario, case, RealTrace(keep=keep), start)
+        super().__init__(scenario, case, RealTrace(), start)
         self.clock: VirtualClock = RealClock()
 
     def _machine(self, name: str, program: Any) -> Machine:

@@ -47,14 +47,24 @@ class Register(dict[str, T]):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+        self.ours: tuple[str, ...] = ()  # the product's own
+
+    def add(self, name: str, thing: T) -> None:
+        """Raises BadInput for a name that is taken: the second would hide the first."""
+        if name in self:
+            raise BadInput(f"there is a {self.kind} {name!r} already: give yours another name")
+        self[name] = thing
 
     def find(self, name: str) -> T:
         """Raises BadInput with the nearest name."""
+        if name not in self.all():
+            raise BadInput(f"there is no {self.kind} {name!r}{meant(name, self.all())}")
+        return self[name]
+
+    def all(self) -> list[str]:
+        """Every name, in the order in which they were registered."""
         import_module("ferryman.supervisors.simulation.everything")
-        try:
-            return self[name]
-        except KeyError:
-            raise BadInput(f"there is no {self.kind} {name!r}{meant(name, list(self))}") from None
+        return list(self)
 
 
 def meant(name: str, known: list[str]) -> str:
@@ -76,7 +86,7 @@ def step(name: str) -> Callable[[S], S]:
 
     def register(kind: S) -> S:
         kind.name = name
-        STEPS[name] = kind
+        STEPS.add(name, kind)
         return kind
 
     return register
@@ -86,7 +96,7 @@ def invariant(name: str) -> Callable[[C], C]:
     """Register a check: from the world at its end to a sentence for each thing that is wrong."""
 
     def register(check: C) -> C:
-        INVARIANTS[name] = check
+        INVARIANTS.add(name, check)
         return check
 
     return register

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from ferryman.supervisors.simulation.real import left_out
 from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.sweep import Cell, Sweep
+from ferryman.supervisors.simulation.trace import LAST_ROWS
 
 SHOWN_FAILURES = 3
 
@@ -22,15 +24,15 @@ def lines(scenario: Scenario, swept: Sweep, seconds: float) -> Iterator[str]:
     )
 
 
-def real_lines(scenario: Scenario, swept: Sweep, seconds: float, left_out: Iterable[str]) -> Iterator[str]:
-    """Of a sweep with real processes. left_out: what the script asks for and was not done."""
+def real_lines(scenario: Scenario, swept: Sweep, seconds: float) -> Iterator[str]:
+    """Of a sweep with real processes, and what the script asks for that was not done."""
     yield f"{scenario.name}: {verdict(swept)}, with real processes and SIGKILL"
     yield from matrix(swept)
     restarts = swept.lives - len(scenario.world) * swept.runs
     yield (
         f"{swept.runs:,} runs, {swept.lives:,} lives of processes, {restarts:,} restarts after SIGKILL, {seconds:.1f} s"
     )
-    for said in left_out:
+    for said in left_out(scenario):
         yield f"not done for real: {said}"
 
 
@@ -57,26 +59,13 @@ def shown(cell: Cell | None) -> str:
     return f"{cell.failures}/{cell.runs}" if cell.failures else f"ok {cell.runs}"
 
 
-def failure(outcome: Outcome, script: str, steps: str = "") -> Iterator[str]:
-    """What went wrong, what happened last, and the line that does it again."""
-    yield from finding(outcome)
-    yield f"  again: ferryman sim run {script} --case {outcome.case}{steps}"
-
-
 def finding(outcome: Outcome) -> Iterator[str]:
+    """What went wrong, and what happened last."""
     yield f"{outcome.case}"
     for said in outcome.violations[:5]:
         yield f"  {said}"
     if len(outcome.violations) > 5:
         yield f"  and {len(outcome.violations) - 5} more"
-    yield f"  last of {len(outcome.rows):,} rows, trace {outcome.hash}:"
-    for row in outcome.rows[-16:]:
+    yield f"  the last {min(LAST_ROWS, len(outcome.rows))} of {len(outcome.rows):,} rows, trace {outcome.hash}:"
+    for row in outcome.rows[-LAST_ROWS:]:
         yield f"    {row}"
-
-
-def one_run(outcome: Outcome, script: str) -> Iterator[str]:
-    """All that happened in it."""
-    yield from outcome.rows
-    yield f"{script}: {outcome.case}: {'ok' if outcome.ok else 'violated'}, trace {outcome.hash}"
-    for said in outcome.violations:
-        yield f"  {said}"

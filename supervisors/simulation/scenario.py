@@ -16,10 +16,12 @@ An unknown key, step, point or invariant, and a script that tests nothing, are B
 
 from __future__ import annotations
 
-import runpy
+import sys
 import tomllib
 from collections.abc import Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from traceback import extract_tb
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -140,27 +142,54 @@ def load(path: Path) -> Scenario:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
     uses: object = document.get("uses", [])
-    for name in cast("list[object]", uses) if isinstance(uses, list) else []:
-        run_beside(path, name)
+    beside = [run_beside(path, name) for name in (cast("list[object]", uses) if isinstance(uses, list) else [])]
     try:
-        return check(document)
+        scenario = check(document)
     except BadInput as error:
         raise BadInput(f"{path}: {error.message}") from None
+    if scenario.expect.invariants is not None:
+        return scenario
+    own = tuple(name for names in beside for name in names)
+    return scenario.model_copy(update={"expect": Expect(invariants=INVARIANTS.ours + own)})
 
 
-_ran: dict[Path, None] = {}
+_ran: dict[Path, tuple[str, ...]] = {}
+"""Python file -> the invariants that it registered: they judge the scenarios that use it, and no others."""
 
 
-def run_beside(script: Path, name: object) -> None:
-    """Run a Python file that a script uses, once a process, for what it registers."""
+def run_beside(script: Path, name: object) -> tuple[str, ...]:
+    """Run a Python file that a script uses, once a process, for what it registers. Its invariants."""
     if not isinstance(name, str):
         raise BadInput(f"{script}: uses: wants names of Python files beside the script")
     path = (script.parent / name).resolve()
     if not path.is_file():
-        raise BadInput(f"{script}: uses: {path} is no file")
-    if path not in _ran:
-        _ran[path] = None
-        runpy.run_path(str(path), run_name=path.stem)
+        raise BadInput(f"{script}: uses: there is no file {path}")
+    if path in _ran:
+        return _ran[path]
+    before = INVARIANTS.all()
+    module_name = f"ferryman_scenario_{path.stem}"
+    spec = spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise BadInput(f"{script}: uses: {path} is no Python file")
+    module = sys.modules[module_name] = module_from_spec(spec)
+    sys.path.append(str(path.parent))  # it may import what stands beside it, as `python FILE` could
+    try:
+        spec.loader.exec_module(module)
+    except BadInput as error:
+        raise BadInput(f"{script}: uses: {path}: {error.message}") from None
+    except Exception as error:
+        raise BadInput(f"{script}: uses: {told_of(error, path)}") from error
+    _ran[path] = tuple(name for name in INVARIANTS.all() if name not in before)
+    return _ran[path]
+
+
+def told_of(error: Exception, path: Path) -> str:
+    """Where a script's Python file failed, and with what."""
+    line = next((at.lineno for at in reversed(extract_tb(error.__traceback__)) if at.filename == str(path)), None)
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        line = error.lineno
+    where = f"{path}:{line}" if line is not None else str(path)
+    return f"{where}: {type(error).__name__}: {str(error) or 'no more is known'}".replace("\n", " ")
 
 
 def check(document: Mapping[str, Any]) -> Scenario:

@@ -20,6 +20,8 @@ from ferryman.supervisors.simulation.run import Outcome, run_case, start_of
 from ferryman.supervisors.simulation.scenario import Scenario, machine_of
 
 EVERY_POINT = "*"
+RECORDS = ("ledger.commit", "buffer.commit")  # passed by whatever the product writes down
+IDLE = "the steps make no durable actor record anything: such a scenario proves nothing; let a step send or ask"
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ def sweep(
     for seed in scenario.seeds:
         quiet = run_case(scenario, Case(seed))
         result.count(quiet)
+        if quiet.ok and not any(quiet.passed.get((name, point)) for name in scenario.world for point in RECORDS):
+            raise BadInput(IDLE)
         for place, passed in quiet.passed.items():
             result.points[place] = max(passed, result.points.get(place, 0))
         if quiet.ok:

@@ -79,7 +79,9 @@ class World:
     def note(self, what: object) -> None:
         """Something that a host saw."""
         self.history.append(what)
-        self.trace.add(str(what))
+        name = str(getattr(what, "device", getattr(what, "machine", "")))
+        life = self.machines[name].life if name in self.machines else 0
+        self.trace.add("saw", str(what).removeprefix(f"{name} "), name, life)
 
     def disk_delay(self, seed: str) -> Callable[[], float] | None:
         return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
@@ -156,7 +158,7 @@ class World:
 
     async def take(self, step: Step) -> None:
         """One step; told again to the next life of its machine when a crash interrupts it."""
-        self.trace.add(f"step {step.name} {step.device}")
+        self.trace.add("step", f"step {step.name}", step.device, self.machines[step.device].life)
         with trio.move_on_after(STEP_SECONDS):
             while True:
                 try:
@@ -231,7 +233,7 @@ class World:
         machine = HERE.get()
         if machine is None:
             return
-        machine.note(name)
+        machine.note("point", name)
         if not self.armed:
             return
         self.passed[machine.name, name] += 1
