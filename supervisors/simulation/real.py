@@ -137,9 +137,7 @@ class RealRuns:
         cases: list[Case] = []
         for seed in scenario.seeds:
             quiet = await self._run(scenario, Case(seed), start)
-            swept.count(quiet)
-            for place, passed in quiet.passed.items():
-                swept.points[place] = max(passed, swept.points.get(place, 0))
+            swept.count_quiet(scenario, quiet)
             if quiet.ok:
                 cases += [Case(seed, spot, KILL) for spot in real_spots(scenario, quiet.passed)]
         if not cases and not swept.failures and (scenario.crash.points or scenario.crash.every_io):
