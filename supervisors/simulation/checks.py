@@ -56,7 +56,7 @@ def acknowledged(world: Any) -> Iterator[str]:
     for one in sent.values():
         for name, host in members.items():
             theirs = name != one.device and host.group == members[one.device].group
-            if theirs and host.stored.get(one.blob_id) != one.data:
+            if theirs and one.data not in host.earlier and host.stored.get(one.blob_id) != one.data:
                 yield f"{name} never got {short(one.blob_id)}, which {one.device} had enqueued at {one.ended:.3f} s"
     for one in alarms(world):
         yield f"{one.device} was told of a {type(one.event).__name__}: {one.event}"

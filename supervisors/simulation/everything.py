@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ferryman.supervisors.simulation import checks, devices, sync_steps
+from ferryman.supervisors.simulation import checks, devices, fault_steps, sync_steps
 from ferryman.supervisors.simulation.registry import INVARIANTS, PROGRAMS, STEPS
 
-LOADED = (checks, devices, sync_steps)
+LOADED = (checks, devices, fault_steps, sync_steps)
 
 for register in (STEPS, PROGRAMS, INVARIANTS):
     register.ours = tuple(register)

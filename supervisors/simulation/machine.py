@@ -26,7 +26,7 @@ from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_si
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
 from ferryman.supervisors.simulation.cable import Hands
 from ferryman.supervisors.simulation.case import ERRORS, IO
-from ferryman.supervisors.simulation.endings import leaves, words
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Kind, Trace
@@ -54,6 +54,7 @@ class Surroundings(Protocol):
 
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
+    def life_over(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
@@ -169,6 +170,11 @@ class Machine:
             self.crash(sprung.policy)
             self.disk.require_power()
 
+    def fill_disk(self, full: bool) -> None:
+        """No byte more fits; a life that ends over it is no finding. The next life finds room."""
+        self.faulted = self.faulted or full
+        self.disk.capacity = self.disk.used if full else None
+
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
@@ -270,6 +276,7 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
+        self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
             self.disk = self.disk.after_kill()
             return

@@ -22,7 +22,7 @@ from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot
 from ferryman.supervisors.simulation.edges import IO_POINTS, remove
-from ferryman.supervisors.simulation.endings import leaves, words
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.fork_server import ForkServer, ServerGone, fork_server
 from ferryman.supervisors.simulation.real_life import live
 from ferryman.supervisors.simulation.real_world import CASE_SECONDS, RealWorld

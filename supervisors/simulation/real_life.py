@@ -19,7 +19,7 @@ from ferryman.actors.core.crash_points import crashing
 from ferryman.actors.ports import Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.supervisors.simulation.edges import CableNetwork, FolderDisk
-from ferryman.supervisors.simulation.endings import words
+from ferryman.supervisors.simulation.ends import words
 from ferryman.supervisors.simulation.fork_server import Channel, kill_this_process
 from ferryman.supervisors.simulation.frames import (
     LENGTH_BYTES,

@@ -71,7 +71,7 @@ def twice(jobs: Sequence[Job], first: Sequence[Outcome], *, hash_seed: int = HAS
 
 def difference(job: Job, hash_seed: int) -> str:
     """The first row of the trace that is another one there."""
-    here = run_case(job.scenario, job.case, keep=True).rows
+    here = map(str, run_case(job.scenario, job.case, keep=True).rows)
     ((_, there),) = elsewhere([job], keep=True, hash_seed=hash_seed)
     for number, (ours, theirs) in enumerate(zip_longest(here, there, fillvalue="nothing more"), 1):
         if ours != theirs:
@@ -84,7 +84,7 @@ def main() -> None:
     for told in request["jobs"]:
         job = heard(told)
         outcome = run_case(job.scenario, job.case, keep=request["keep"])
-        sys.stdout.write(json.dumps({"hash": outcome.hash, "rows": outcome.rows}) + "\n")
+        sys.stdout.write(json.dumps({"hash": outcome.hash, "rows": list(map(str, outcome.rows))}) + "\n")
 
 
 if __name__ == "__main__":

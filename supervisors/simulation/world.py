@@ -67,6 +67,7 @@ class World:
         self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
         self.armed = False  # the given steps are over
+        self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
         self.violations: list[str] = []
         self.crashes: list[str] = []  # of actors, that no fault explains
@@ -177,6 +178,7 @@ class World:
             await machine.up()
             machine.endpoint.isolate(False)
             machine.endpoint.stall(False)
+            machine.fill_disk(False)
             machine.program.heal(machine)
 
     async def settle(self, when: str) -> None:
@@ -200,6 +202,11 @@ class World:
         else:
             machine.ambushes.arm(machine.disk)
 
+    def life_over(self, machine: Machine) -> None:
+        """What its disk did in the first life is where a case may crash it, however that life ended."""
+        if self.armed and machine.life == 1 and machine.name in self._marks:
+            self.passed[machine.name, IO] = machine.disk.operations - self._marks[machine.name]
+
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
         self.armed = True
@@ -220,11 +227,9 @@ class World:
         self._watched = disk
 
     def disarm(self) -> None:
+        for name in self._marks:
+            self.life_over(self.machines[name])
         self.armed = False
-        for name, before in self._marks.items():
-            machine = self.machines[name]
-            if machine.life == 1:
-                self.passed[name, IO] = machine.disk.operations - before
         for machine in self.machines.values():
             machine.ambushes.clear(machine.disk)
 

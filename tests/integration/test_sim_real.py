@@ -70,6 +70,7 @@ do = "enqueue"
 do = "pull"
 """
 SHOP = """
+import os
 from dataclasses import dataclass
 
 import trio
@@ -105,6 +106,14 @@ class Book:
 
     def owed(self, state):
         return {}
+
+@sim.program("gone")
+def gone(machine):
+    async def desk(ctx):
+        async for env in ctx:
+            os._exit(3)
+
+    return [sim.ChildSpec("desk", desk)]
 
 def shop(machine, hasty):
     async def desk(ctx):
@@ -200,11 +209,28 @@ def test_an_actor_that_answers_before_it_writes_is_found_by_both(tmp_path, progr
     assert ("--case shop:desk.record#1/kill/0 --real" in real.stdout) == bool(code)
 
 
+def test_a_process_that_ends_by_itself_is_a_finding(tmp_path):
+    (tmp_path / "shop.py").write_text(SHOP)
+    done = sim(tmp_path, script(tmp_path, SELLING.replace("PROGRAM", "gone")), "--real", "--case", "-/-/0")
+    assert done.returncode == 1
+    assert "does not stay up: ['exit code 3']" in done.stdout
+
+
+def test_what_actors_give_their_host_outlives_their_process(tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "scenarios" / "simulate_your_actor.toml"
+    done = sim(tmp_path, example, "--real", "--case", "till:durable.effects#3/kill/0")
+    assert done.returncode == 0, done.stdout
+
+
 def test_cables_hosts_and_orderly_ends_work_for_real(tmp_path):
     done = sim(tmp_path, script(tmp_path, HANDS), "--real", "--case", "-/-/0")
     assert done.returncode == 0, done.stdout
     for row in ("relay.2 is up", "b.2 is up", " pulled 2 after 0"):
         assert row in done.stdout
+    before, healed, after = done.stdout.partition("b.1 step heal")
+    assert healed
+    assert " got " not in before
+    assert " got " in after
 
 
 def test_one_case_is_done_again_with_all_its_rows(tmp_path):

@@ -1,4 +1,4 @@
-"""How something ended, in words: what is left of errors inside groups."""
+"""How a process ended: the exceptions that came out of it, without the groups around them."""
 
 from __future__ import annotations
 
