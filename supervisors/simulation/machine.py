@@ -24,11 +24,12 @@ from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint
 from ferryman.actors.simulated.ports import InlineThreads, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.cable import Hands
 from ferryman.supervisors.simulation.case import ERRORS, IO
 from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL
-from ferryman.supervisors.simulation.surroundings import Hands, Surroundings
+from ferryman.supervisors.simulation.surroundings import Surroundings
 from ferryman.supervisors.simulation.trace import Kind
 
 T = TypeVar("T")

@@ -48,6 +48,14 @@ class Sweep:
         if not outcome.ok:
             self.failures.append(outcome)
 
+    def count_quiet(self, scenario: Scenario, quiet: Outcome) -> None:
+        """A run without a crash: what it passes is what there is to crash at. Raises BadInput."""
+        self.count(quiet)
+        if quiet.ok and not any(quiet.passed.get((name, point)) for name in scenario.world for point in RECORDS):
+            raise BadInput(IDLE)
+        for place, passed in quiet.passed.items():
+            self.points[place] = max(passed, self.points.get(place, 0))
+
     def count_same(self, case: Case, ok: bool) -> None:
         self.same += 1
         self._enter(case, ok)
@@ -92,11 +100,7 @@ def sweep(
     groups: list[Group] = []
     for seed in scenario.seeds:
         quiet = run_case(scenario, Case(seed))
-        result.count(quiet)
-        if quiet.ok and not any(quiet.passed.get((name, point)) for name in scenario.world for point in RECORDS):
-            raise BadInput(IDLE)
-        for place, passed in quiet.passed.items():
-            result.points[place] = max(passed, result.points.get(place, 0))
+        result.count_quiet(scenario, quiet)
         if quiet.ok:
             groups += [
                 Group(seed, spot, nested) for spot in spots(scenario, quiet.passed) for nested in scenario.nested
