@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import trio
 
@@ -53,7 +53,16 @@ class Surroundings(Protocol):
 
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
+    def life_over(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
+
+
+class Hands(Protocol):
+    """What steps do to a machine's network."""
+
+    def isolate(self, isolated: bool) -> None: ...
+    def stall(self, stalled: bool) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Crashed(Exception):
@@ -63,12 +72,14 @@ class Crashed(Exception):
 class Machine:
     """disk: of this life. process: what `program` opened, while it is up. host: what outlives every crash."""
 
+    restart_seconds: ClassVar[float] = RESTART_SECONDS
+
     def __init__(self, world: Surroundings, name: str, program: Any) -> None:
         self.world = world
         self.name = name
         self.program = program
         self.disk = MemoryDisk(seed=f"{world.seed} {name}")
-        self.life = 0
+        self.life: int = 0
         self.process: Any = None
         self.kept_down = False
         self.passed: Counter[str] = Counter()  # crash points of this life
@@ -90,7 +101,7 @@ class Machine:
     # --- for steps and checks
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> Hands:
         """The network as this life has it."""
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
@@ -191,7 +202,7 @@ class Machine:
             self._tell()
             if self.life >= LIVES_AT_MOST:
                 raise RuntimeError(f"{self.name} has lived {self.life} times and does not stay up: {self.ends[-1:]}")
-            await trio.sleep(RESTART_SECONDS)
+            await trio.sleep(self.restart_seconds)
 
     def keep_down(self, kept_down: bool) -> None:
         self.kept_down = kept_down
@@ -272,6 +283,7 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
+        self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
             self.disk = self.disk.after_kill()
             return

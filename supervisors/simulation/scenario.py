@@ -147,9 +147,9 @@ def load(path: Path) -> Scenario:
         scenario = check(document)
     except BadInput as error:
         raise BadInput(f"{path}: {error.message}") from None
-    if scenario.expect.invariants is not None:
-        return scenario
     own = tuple(name for names in beside for name in names)
+    if scenario.expect.invariants is not None or not own:
+        return scenario
     return scenario.model_copy(update={"expect": Expect(invariants=INVARIANTS.ours + own)})
 
 

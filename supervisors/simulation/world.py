@@ -56,7 +56,7 @@ class World:
         self.network = MemoryNetwork(delay=self._delay("network", scenario.weather.network_ms))
         self.machines: dict[str, Machine] = {}
         for name, program in scenario.world.items():
-            self.machines[name] = Machine(self, name, PROGRAMS.find(program)())
+            self.machines[name] = self._machine(name, PROGRAMS.find(program)())
         self.history: list[object] = []
         if start is not None:
             self.history += start.history
@@ -67,6 +67,7 @@ class World:
         self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
         self.armed = False  # the given steps are over
+        self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
         self.violations: list[str] = []
         self.crashes: list[str] = []  # of actors, that no fault explains
@@ -85,6 +86,9 @@ class World:
 
     def disk_delay(self, seed: str) -> Callable[[], float] | None:
         return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
+
+    def _machine(self, name: str, program: Any) -> Machine:
+        return Machine(self, name, program)
 
     def _delay(self, what: str, limits_ms: tuple[float, float]) -> Callable[[], float] | None:
         least, most = limits_ms
@@ -198,6 +202,11 @@ class World:
         else:
             machine.ambushes.arm(machine.disk)
 
+    def life_over(self, machine: Machine) -> None:
+        """What its disk did in the first life is where a case may crash it, however that life ended."""
+        if self.armed and machine.life == 1 and machine.name in self._marks:
+            self.passed[machine.name, IO] = machine.disk.operations - self._marks[machine.name]
+
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
         self.armed = True
@@ -218,11 +227,9 @@ class World:
         self._watched = disk
 
     def disarm(self) -> None:
+        for name in self._marks:
+            self.life_over(self.machines[name])
         self.armed = False
-        for name, before in self._marks.items():
-            machine = self.machines[name]
-            if machine.life == 1:
-                self.passed[name, IO] = machine.disk.operations - before
         for machine in self.machines.values():
             machine.ambushes.clear(machine.disk)
 
