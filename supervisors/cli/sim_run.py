@@ -32,6 +32,8 @@ from ferryman.supervisors.simulation.run import Outcome, run_case
 from ferryman.supervisors.simulation.scenario import Scenario, load
 from ferryman.supervisors.simulation.shrink import shrink
 from ferryman.supervisors.simulation.sweep import Sweep, sweep
+from ferryman.supervisors.simulation.twice import samples
+from ferryman.supervisors.simulation.twice import twice as once_more
 
 EXIT_VIOLATED = 1
 FOLDER = Path("sim-failures")
@@ -44,6 +46,7 @@ def run(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
+    twice: Annotated[bool, Parameter(negative=())] = False,
     real: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
@@ -63,6 +66,9 @@ def run(
         One JSON object a line.
     workers
         Processes; one a processor when left out. With --real: worlds that live beside each other.
+    twice
+        Instead, a quiet run and a crash of each seed once more, in processes where strings hash otherwise: the first
+        row of a trace that differs is shown, and what it comes from.
     real
         Real processes, files and sockets, and kill -9: it takes the time that it takes.
     """
@@ -80,9 +86,22 @@ def run(
             if all(told_real([(story.script, story.scenario) for story in stories], wanted, workers))
             else EXIT_VIOLATED
         )
+    if twice:
+        equal = [lived_twice(story) for story in stories]
+        return 0 if all(equal) else EXIT_VIOLATED
     desk = Desk(out, as_json=json)
     held = [told(story, workers, desk) if wanted is None else replayed(story, wanted, desk) for story in stories]
     return 0 if all(held) else EXIT_VIOLATED
+
+
+def lived_twice(story: Story) -> bool:
+    """Whether the story is a function of its seed."""
+    lived = list(samples(story.scenario, story.script))
+    differing = list(once_more([job for job, _ in lived], [outcome for _, outcome in lived]))
+    for said in differing:
+        print(said)
+    print(f"{story.scenario.name}: {len(lived)} runs lived twice, {len(differing)} of them otherwise")
+    return not differing
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ def answer(job: Mapping[str, Any]) -> dict[str, Any]:
     """What a child process is asked: {"hunt": script, "full": bool}, or {"again": [[script, steps, case], ...]}."""
     if "again" in job:
         again = [replay(Path(script), tuple(steps), case) for script, steps, case in job["again"]]
-        return {"again": [[list(outcome.violations), outcome.hash, [str(row) for row in outcome.rows]] for outcome in again]}
+        return {
+            "again": [[list(outcome.violations), outcome.hash, [str(row) for row in outcome.rows]] for outcome in again]
+        }
     scenario = load(Path(job["hunt"]))
     story = calm(scenario) if job["calm"] else scenario
     caught = hunt(story, full=job["full"], runs_at_most=job["runs_at_most"])
