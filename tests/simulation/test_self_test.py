@@ -1,4 +1,4 @@
-"""The simulator's teeth: planted bugs are what their tables say, are caught for what they are, and replayed by a line."""
+"""The simulator's teeth: planted bugs are what their tables say, are caught for what they are; a line replays it."""
 
 from pathlib import Path
 
