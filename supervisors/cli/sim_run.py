@@ -34,6 +34,8 @@ from ferryman.supervisors.simulation.run import Outcome, run_case
 from ferryman.supervisors.simulation.scenario import Scenario, load
 from ferryman.supervisors.simulation.shrink import shrink
 from ferryman.supervisors.simulation.sweep import Sweep, known_to, sweep
+from ferryman.supervisors.simulation.twice import samples
+from ferryman.supervisors.simulation.twice import twice as once_more
 
 EXIT_VIOLATED = 1
 FOLDER = Path("sim-failures")
@@ -46,6 +48,7 @@ def run(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
+    twice: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     real: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
@@ -65,6 +68,9 @@ def run(
         One JSON object a line.
     workers
         Processes; one a processor when left out. With --real: worlds that live beside one another.
+    twice
+        Instead, a quiet run and a crash of each seed once more, in processes where strings hash otherwise: the first
+        row of a trace that differs is shown, and what it comes from.
     real
         Real processes, files and sockets, and kill -9. It takes the time that it takes.
     """
@@ -74,6 +80,10 @@ def run(
         raise BadInput(f"--workers {workers}: wants 1 or more")
     wanted = None if case is None else parse_case(case)
     stories = [Story(script, load(script), real=real).only(steps) for script in scripts]
+    if twice:
+        if real:
+            raise BadInput("--twice: no two real runs are one run: leave out --real")
+        return 0 if all([lived_twice(story) for story in stories]) else EXIT_VIOLATED  # noqa: C419 - each is told
     desk = Desk(out, as_json=json)
     with real_runs(workers) if real else nullcontext() as runs:
         held = [
@@ -81,6 +91,16 @@ def run(
             for story in stories
         ]
     return 0 if all(held) else EXIT_VIOLATED
+
+
+def lived_twice(story: Story) -> bool:
+    """Whether the story is a function of its seed."""
+    lived = list(samples(story.scenario, story.script))
+    differing = list(once_more([job for job, _ in lived], [outcome for _, outcome in lived]))
+    for said in differing:
+        print(said)
+    print(f"{story.scenario.name}: {len(lived)} runs lived twice, {len(differing)} of them otherwise")
+    return not differing
 
 
 @dataclass(frozen=True, slots=True)
