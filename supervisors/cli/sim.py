@@ -38,6 +38,7 @@ def run(
     *scripts: Path,
     case: str | None = None,
     steps: str | None = None,
+    full: bool = False,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
@@ -50,12 +51,16 @@ def run(
         Only this run, as a failure prints it: POINT/POLICY/SEED. Every row of its trace is shown.
     steps
         Only these steps of the script, as a failure prints them: 1,3.
+    full
+        Every operation of every disk under every policy, whatever the script asks for, and crashes of the recoveries.
     workers
         Processes; one a processor when left out.
     """
     if not scripts:
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
     loaded = [(script, picked(load(script), steps)) for script in scripts]
+    if full:
+        loaded = [(script, scenario.widened()) for script, scenario in loaded]
     if case is not None:
         held = [replay(script, scenario, case) for script, scenario in loaded]
     else:

@@ -56,9 +56,17 @@ def acknowledged(world: Any) -> Iterator[str]:
                 yield f"{name} never got {short(one.blob_id)}, which {one.device} had enqueued at {one.ended:.3f} s"
     restored = any(isinstance(one, Restored) for one in world.history)
     usual = ("HistoryGap", "ResyncRequired") if restored else ("HistoryGap",)
-    told = [one for one in world.history if isinstance(one, Told) and type(one.event).__name__ not in usual]
-    for one in told:
-        yield f"{one.device} was told of a {type(one.event).__name__}: {one.event}"
+    experienced: set[str] = set()
+    for one in world.history:
+        match one:
+            case Pushed(device) | Handed(device) | Taken(device):
+                experienced.add(device)
+            case Told(device, event) if type(event).__name__ not in usual:
+                # a new incarnation is always told of (wire §7); whoever had no history has not lost it
+                if device in experienced or type(event).__name__ != "ResyncRequired":
+                    yield f"{device} was told of a {type(event).__name__}: {event}"
+            case _:
+                pass
 
 
 @invariant("cursors")

@@ -49,6 +49,8 @@ class Surroundings(Protocol):
 
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
+    def recovered(self, machine: Machine) -> None: ...
+    def count_crash(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
@@ -70,7 +72,8 @@ class Machine:
         self.passed: Counter[str] = Counter()  # crash points of this life
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
-        self.nested = 0
+        self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
+        self.asked = self.answered = 0  # by hosts, of all lives
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed = False
         self.is_asleep = True
@@ -114,6 +117,7 @@ class Machine:
         assert tasks is not None  # noqa: S101 - a process runs inside its nursery
         outcome: list[tuple[bool, Any]] = []
         done = trio.Event()
+        self.asked += 1
 
         async def inside() -> None:
             HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
@@ -126,6 +130,7 @@ class Machine:
 
         tasks.start_soon(inside, name=f"{self.name} host")
         await done.wait()
+        self.answered += 1
         if self.process is not process or not outcome:
             raise Crashed(self.name)
         well, value = outcome[0]
@@ -212,6 +217,7 @@ class Machine:
                 async with self.program.open(self, ports) as process:
                     self.process = process
                     self.note("is up")
+                    self.world.recovered(self)
                     self.program.came_up(self, process)
                     self._tell()
                     try:
@@ -271,6 +277,7 @@ class Machine:
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
         self._begin_on(self._after(self.policy))
+        self.world.count_crash(self)
 
     def _begin_on(self, disk: MemoryDisk) -> None:
         """Until the run's fault has come, lives that end otherwise do not interrupt the count of operations."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import trio
 
+from ferryman.actors.core.determinism import throw_anew
 from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.actors.simulated.ports import VirtualClock
@@ -24,6 +25,7 @@ from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Trace
+from ferryman.supervisors.simulation.twins import Crashes, Known
 
 START_SECONDS = 60.0
 STEP_SECONDS = 600.0  # of virtual time, for one step with all its repetitions
@@ -47,7 +49,9 @@ def earlier(one: Any, seconds: float) -> object:
 class World:
     """seed: of everything. history: what hosts saw, in order, for the checks."""
 
-    def __init__(self, scenario: Scenario, case: Case, trace: Trace, start: Start | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, case: Case, trace: Trace, start: Start | None = None, known: Known | None = None
+    ) -> None:
         self.scenario = scenario
         self.case = case
         self.seed: int | str = case.seed
@@ -66,8 +70,12 @@ class World:
         self.reached = False  # the case's crash happened
         self.wants_images = True
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
+        self.recovery = 0  # how many operations of its disk the crashed machine needed until it was up again
+        self.alone = len(self.machines) == 1  # see twins.py
+        self.twins = None if known is None or case.spot is None or not self.alone else Crashes(known)
         self.armed = False  # the given steps are over
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
+        self.steps_begun = 0
         self.violations: list[str] = []
         self.crashes: list[str] = []  # of actors, that no fault explains
 
@@ -154,6 +162,7 @@ class World:
     async def take(self, step: Step) -> None:
         """One step; told again to the next life of its machine when a crash interrupts it."""
         self.trace.add(f"step {step.name} {step.device}")
+        self.steps_begun += 1
         with trio.move_on_after(STEP_SECONDS):
             while True:
                 try:
@@ -189,9 +198,33 @@ class World:
 
     def plan(self, machine: Machine) -> None:
         """A life begins: what will happen to its disk."""
+        if self.alone:
+            throw_anew(f"{self.seed} {machine.life}")
         if self.reached and machine.nested:
-            machine.disk.cut_at = machine.disk.operations + machine.nested
-            machine.nested = 0
+            number, machine.nested = machine.nested[0], machine.nested[1:]
+            machine.disk.cut_at = machine.disk.operations + number
+
+    def recovered(self, machine: Machine) -> None:
+        """A machine is up: if the case had crashed it, that was its recovery."""
+        if self.reached and not self.recovery and self.case.spot is not None and machine.name == self.case.spot.machine:
+            self.recovery = machine.disk.operations
+
+    def count_crash(self, machine: Machine) -> None:
+        """A machine has gone down, and its next disk is known. Raises Twin."""
+        if self.twins is None or not self.reached or self.violations or self.crashes or machine.ends:
+            return
+        self.twins.add(
+            {
+                "disk": machine.disk.image(),
+                "life": (machine.life, self.seed),
+                "time": (trio.current_time(), self.clock.now_ms()),
+                "host": machine.host,
+                "history": self.history,
+                "asked": (machine.asked, machine.answered, self.steps_begun),
+                "held": (machine.kept_down, len(machine.chores), self.armed),
+                "to come": (machine.nested, machine.policy if any(self.scenario.nested) else ""),
+            }
+        )
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
