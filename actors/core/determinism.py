@@ -39,3 +39,8 @@ def seeded_scheduler(seed: int) -> Generator[None]:
     finally:
         setattr(_internals, _FLAG, flag)
         chance.setstate(state)
+
+
+def throw_anew(seed: int | str) -> None:
+    """From here on the order follows from this seed, whatever was drawn before. Inside `seeded_scheduler`."""
+    getattr(_internals, _CHANCE).seed(seed)

@@ -171,6 +171,8 @@ class MemoryDisk:
                     digest.update(b"%d" % len(inode.unsynced))
                     if inode.unsynced:
                         digest.update(inode.kept)
+                        digest.update(repr(inode.unsynced).encode())
+        digest.update(repr([(name, inode is None) for name, inode in self._name_changes]).encode())
         return digest.hexdigest()
 
     def _next(self, contents: Mapping[str, bytes | bytearray]) -> MemoryDisk:

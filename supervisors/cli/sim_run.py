@@ -47,6 +47,7 @@ def run(
     steps: str | None = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    full: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
     twice: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     real: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
@@ -66,6 +67,8 @@ def run(
         when something fails.
     json
         One JSON object a line.
+    full
+        Every operation of every disk under every policy, whatever the script asks for, and crashes of the recoveries.
     workers
         Processes; one a processor when left out. With --real: worlds that live beside one another.
     twice
@@ -79,7 +82,9 @@ def run(
     if workers is not None and workers < 1:
         raise BadInput(f"--workers {workers}: wants 1 or more")
     wanted = None if case is None else parse_case(case)
-    stories = [Story(script, load(script), real=real).only(steps) for script in scripts]
+    stories = [
+        Story(script, load(script).widened() if full else load(script), real=real).only(steps) for script in scripts
+    ]
     if twice:
         if real:
             raise BadInput("--twice: no two real runs are one run: leave out --real")

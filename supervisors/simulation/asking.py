@@ -14,8 +14,8 @@ from ferryman.actors.durable_edge import Do
 from ferryman.actors.durable_host import is_full
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.machine import Command
+from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.history import Replied
-from ferryman.supervisors.simulation.machine import Crashed
 from ferryman.supervisors.system import System
 
 AGAIN_SECONDS = 1.0

@@ -34,8 +34,9 @@ from ferryman.actors.ports import Ports
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, Decision
+from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.history import Replied
-from ferryman.supervisors.simulation.machine import Crashed, Machine
+from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import KEYS, LEDGER, program
 from ferryman.supervisors.simulation.registry import Step, invariant, step
 from ferryman.supervisors.simulation.service import serviced

@@ -2,6 +2,7 @@
 
 relay:buffer.commit#2/torn/7        before the 2nd passing of the point, policy torn, seed 7
 a:io#31/drop/0~3                    before the 31st operation of a's disk; again at the 3rd of the recovery
+a:io#31/drop/0~3~5                  and once more at the 5th of the recovery from that
 a:io+31/kill/0                      right after it
 a:EIO#31/drop/0                     that operation fails
 -/-/4                               no crash
@@ -21,7 +22,7 @@ ERRORS = {"EIO": 5, "ENOSPC": 28}
 NOWHERE = "-"
 
 _SPOT = re.compile(r"([^:#+/~\s]+):([A-Za-z0-9_.-]+?)([#+])([0-9]+)")
-_CASE = re.compile(r"([^/\s]+)/([a-z-]+)/([0-9]+)(?:~([0-9]+))?")
+_CASE = re.compile(r"([^/\s]+)/([a-z-]+)/([0-9]+)((?:~[0-9]+)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,17 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One run of a scenario. nested: 0, or the operation of the recovery at which the power goes once more."""
+    """One run of a scenario. nested: at which operation of each recovery the power goes once more."""
 
     seed: int
     spot: Spot | None = None
     policy: str = "drop"
-    nested: int = 0
+    nested: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         if self.spot is None:
             return f"{NOWHERE}/{NOWHERE}/{self.seed}"
-        return f"{self.spot}/{self.policy}/{self.seed}{f'~{self.nested}' if self.nested else ''}"
+        return f"{self.spot}/{self.policy}/{self.seed}{''.join(f'~{number}' for number in self.nested)}"
 
 
 def parse_case(text: str) -> Case:
@@ -79,4 +80,5 @@ def parse_case(text: str) -> Case:
     machine, point, sign, number = spot.groups()
     if int(number) < 1:
         raise BadInput(f"--case {text!r}: {where!r}: points and operations are counted from 1")
-    return Case(int(seed), Spot(machine, point, int(number), sign == "+"), policy, int(nested or 0))
+    again = tuple(map(int, nested.split("~")[1:]))
+    return Case(int(seed), Spot(machine, point, int(number), sign == "+"), policy, again)

@@ -69,17 +69,21 @@ def alarms(world: Any) -> Iterator[Told]:
     """
     relay = [name for name, one in world.machines.items() if isinstance(one.program, RelayProgram)]
     pushed, stored, restored = False, True, False
+    experienced: dict[str, None] = {}  # who had no history has not lost it
     for one in world.history:
         match one:
             case Restored():
                 restored = True
-            case Pushed():
+            case Pushed(device):
                 pushed = True
+                experienced[device] = None
+            case Handed(device) | Taken(device):
+                experienced[device] = None
             case Down(machine) if machine in relay:
                 stored = pushed
             case Told(_, HistoryGap()):
                 pass
-            case Told(_, ResyncRequired()) if restored or not stored:
+            case Told(device, ResyncRequired()) if restored or not stored or device not in experienced:
                 pass
             case Told():
                 yield one

@@ -7,6 +7,10 @@ from typing import cast
 from ferryman.actors.simulated.disk import PowerCut
 
 
+class Crashed(Exception):
+    """The machine went down while it was asked something: nobody knows the outcome."""
+
+
 def leaves(error: BaseException) -> list[BaseException]:
     """The exceptions inside groups, at any depth."""
     if isinstance(error, BaseExceptionGroup):

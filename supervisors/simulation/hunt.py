@@ -98,11 +98,10 @@ def tries(scenario: Scenario) -> Iterator[list[tuple[Outcome, str]]]:
         if not quiet.ok:
             continue
         for spot in spots(scenario, quiet.passed):
-            for nested in scenario.nested:
-                _, outcomes, same = run_group(scenario, Group(seed, spot, nested))
-                tried = [(outcome, outcome.case.policy) for outcome in outcomes]
-                twins = [(next(one for one in outcomes if one.ok == ok), case.policy) for case, ok in same]
-                yield tried + twins
+            answer = run_group(scenario, Group(seed, spot))
+            tried = [(outcome, outcome.case.policy) for outcome in answer.outcomes]
+            like = {outcome.ok: outcome for outcome in answer.outcomes}
+            yield tried + [(like[ok], case.policy) for case, ok in answer.same if ok in like]
 
 
 def replay(script: Path, steps: tuple[int, ...], case: str) -> Outcome:

@@ -26,7 +26,7 @@ from ferryman.actors.simulated.ports import InlineThreads, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
 from ferryman.supervisors.simulation.cable import Hands
 from ferryman.supervisors.simulation.case import ERRORS, IO
-from ferryman.supervisors.simulation.ends import leaves, words
+from ferryman.supervisors.simulation.ends import Crashed, leaves, words
 from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL
 from ferryman.supervisors.simulation.surroundings import Surroundings
@@ -36,10 +36,6 @@ T = TypeVar("T")
 
 RESTART_SECONDS = 0.5  # until a service manager has it up again
 LIVES_AT_MOST = 50  # a machine that cannot stay up is a finding, not a loop
-
-
-class Crashed(Exception):
-    """The machine went down while it was asked something: nobody knows the outcome."""
 
 
 class Machine:
@@ -58,7 +54,8 @@ class Machine:
         self.passed: Counter[str] = Counter()  # crash points of this life
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
-        self.nested = 0
+        self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
+        self.asked = self.answered = 0  # by hosts, of all lives
         self.ambushes = Ambushes()
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed = False
@@ -114,6 +111,7 @@ class Machine:
         assert tasks is not None  # noqa: S101 - a process runs inside its nursery
         outcome: list[tuple[bool, Any]] = []
         done = trio.Event()
+        self.asked += 1
 
         async def inside() -> None:
             HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
@@ -126,6 +124,7 @@ class Machine:
 
         tasks.start_soon(inside, name=f"{self.name} host")
         await done.wait()
+        self.answered += 1
         if self.process is not process or not outcome:
             raise Crashed(self.name)
         well, value = outcome[0]
@@ -209,6 +208,7 @@ class Machine:
                 async with self.program.open(self, ports) as process:
                     self.process = process
                     self.note("life", "is up")
+                    self.world.recovered(self)
                     self.program.came_up(self, process)
                     self._tell()
                     try:
@@ -276,6 +276,7 @@ class Machine:
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
         self._begin_on(self._after(self.policy))
+        self.world.count_crash(self)
 
     def _begin_on(self, disk: MemoryDisk) -> None:
         """Until the run's fault has come, lives that end otherwise do not interrupt the count of operations."""

@@ -28,8 +28,8 @@ from ferryman.supervisors.simulation.real_life import live
 from ferryman.supervisors.simulation.real_world import CASE_SECONDS, RealWorld
 from ferryman.supervisors.simulation.run import GIVEN_SEED, Outcome, judge
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
+from ferryman.supervisors.simulation.start import Start
 from ferryman.supervisors.simulation.sweep import Sweep, spots
-from ferryman.supervisors.simulation.world import Start
 
 WORLDS = 8  # at one time: they wait for back-offs, not for the processor
 TRIES = 3  # of a crash that did not come

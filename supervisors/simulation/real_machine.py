@@ -22,6 +22,7 @@ from ferryman.protocol.errors import AppError, BadInput
 from ferryman.supervisors.simulation.ambush import Ambush
 from ferryman.supervisors.simulation.cable import Cable
 from ferryman.supervisors.simulation.edges import files_of, put_files
+from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.fork_server import ForkServer
 from ferryman.supervisors.simulation.frames import (
     ActorCrashed,
@@ -36,7 +37,7 @@ from ferryman.supervisors.simulation.frames import (
     Up,
 )
 from ferryman.supervisors.simulation.history import Down
-from ferryman.supervisors.simulation.machine import Crashed, Machine, Surroundings
+from ferryman.supervisors.simulation.machine import Machine, Surroundings
 from ferryman.supervisors.simulation.remote import Line
 from ferryman.supervisors.simulation.scenario import KILL
 

@@ -20,8 +20,9 @@ from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.real_machine import RealMachine
 from ferryman.supervisors.simulation.registry import Step
 from ferryman.supervisors.simulation.scenario import Scenario
+from ferryman.supervisors.simulation.start import Start
 from ferryman.supervisors.simulation.trace import Kind, Row, Trace
-from ferryman.supervisors.simulation.world import Start, World
+from ferryman.supervisors.simulation.world import World
 
 CASE_SECONDS = 120.0  # a run that needs more hangs
 SETTLE_SECONDS = 60.0  # once the faults have stopped: a client that waits longest tries again after 30 s

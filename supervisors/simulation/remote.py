@@ -14,6 +14,7 @@ from typing import Any
 
 import trio
 
+from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.frames import (
     FRAME_BYTES_AT_MOST,
     LENGTH_BYTES,
@@ -23,7 +24,6 @@ from ferryman.supervisors.simulation.frames import (
     pack,
     unpack,
 )
-from ferryman.supervisors.simulation.machine import Crashed
 
 ROOT = 0
 CHUNK_BYTES = 65_536

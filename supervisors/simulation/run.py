@@ -25,8 +25,10 @@ from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.guards import guarded
 from ferryman.supervisors.simulation.registry import INVARIANTS
 from ferryman.supervisors.simulation.scenario import Scenario
+from ferryman.supervisors.simulation.start import Start
 from ferryman.supervisors.simulation.trace import Row, Trace
-from ferryman.supervisors.simulation.world import Start, StepFailed, World
+from ferryman.supervisors.simulation.twins import Known, Twin
+from ferryman.supervisors.simulation.world import StepFailed, World
 
 WATCHDOG_SECONDS = 60  # of the processor: a run that needs more hangs
 VIRTUAL_SECONDS = 1e9
@@ -43,7 +45,9 @@ class Hung(BaseException):
 class Outcome:
     """violations: sentences, invariant first. passed: (machine, point) -> how often, after the given steps.
 
-    images: policy -> hash of the disk that it would leave: equal ones lead to the same run."""
+    images: policy -> hash of the disk that it would leave: equal ones lead to the same run. recovery: operations of the
+    disk from the crash until the machine was up. twin: after its crash it would have been a run that is known.
+    crash: hash of that crash, in a world of one machine."""
 
     case: Case
     violations: tuple[str, ...]
@@ -52,6 +56,9 @@ class Outcome:
     reached: bool
     passed: Mapping[tuple[str, str], int]
     images: Mapping[str, str] = field(default_factory=dict[str, str])
+    recovery: int = 0
+    twin: bool = False
+    crash: str = ""
     lives: int = 0
     steps: int = 0
     missed: bool = False  # all held, and the crash never came
@@ -61,17 +68,39 @@ class Outcome:
         return not self.violations
 
 
-def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: bool = False) -> Outcome:
-    """Live through the scenario once. Nothing is raised for what goes wrong in the world: it is a violation."""
+def run_case(
+    scenario: Scenario, case: Case, *, keep: bool = False, every_step: bool = False, known: Known | None = None
+) -> Outcome:
+    """Live through the scenario once. Nothing is raised for what goes wrong in the world: it is a violation.
+
+    known: of the runs before it: see twins.py."""
     trace = Trace(keep=keep, every_step=every_step)
-    world = World(scenario, case, trace, start_of(scenario))
+    world = World(scenario, case, trace, start_of(scenario), known)
     violations: list[str] = []
+    twin: Twin | None = None
     try:
         live(world.tell, world, case.seed)
     except BaseException as error:  # whatever ends a world is what the run found
         if any(isinstance(leaf, KeyboardInterrupt | SystemExit) for leaf in leaves(error)):
             raise
-        violations.append(f"the world ended: {words(error)}")
+        twins = [leaf for leaf in leaves(error) if isinstance(leaf, Twin)]
+        if twins:
+            twin = twins[0]
+        else:
+            violations.append(f"the world ended: {words(error)}")
+    crash = world.twins.first if world.twins is not None else ""
+    if twin is not None:
+        return Outcome(
+            case,
+            () if twin.ok else ("as a run that is known",),
+            trace.hash,
+            tuple(trace.rows),
+            world.reached,
+            world.passed,
+            world.images,
+            twin=True,
+            crash=crash,
+        )
     if not violations:
         violations = judge(world)
     missed = case.spot is not None and not world.reached and not violations
@@ -81,6 +110,8 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
     if asleep and not violations:
         missed = True
         violations.append(f"crash-at: {', '.join(asleep)} is never reached: the crash did not happen")
+    if world.twins is not None:
+        world.twins.conclude(ok=not violations)
     lives = sum(machine.life for machine in world.machines.values())
     return Outcome(
         case,
@@ -90,9 +121,11 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         world.reached,
         world.passed,
         world.images,
-        lives,
-        trace.steps,
-        missed,
+        world.recovery,
+        crash=crash,
+        lives=lives,
+        steps=trace.steps,
+        missed=missed,
     )
 
 

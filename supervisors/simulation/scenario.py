@@ -95,7 +95,8 @@ class Expect(Strict):
 
 
 class Scenario(Strict):
-    """nested: k crashes again at the k-th operation of the recovery, 0 not at all. machines: name -> program; a relay
+    """nested: k crashes again at the k-th operation of the recovery, 0 not at all; "every": at each one until the
+    recovery is through, and a sample of crashes in the recovery from that. machines: name -> program; a relay
     and the devices that the steps name when left out. given: steps before the first crash. uses: Python files beside
     the script that register more."""
 
@@ -104,7 +105,7 @@ class Scenario(Strict):
     about: str = ""
     seeds: Seeds = (0,)
     policies: Annotated[tuple[Policy, ...], Field(min_length=1)] = ("drop", "all", "torn", KILL)
-    nested: Annotated[tuple[Number, ...], Field(min_length=1)] = (0,)
+    nested: Annotated[tuple[Number, ...], Field(min_length=1)] | Literal["every"] = (0,)
     machines: Mapping[str, str] = {}
     uses: tuple[str, ...] = ()
     weather: Weather = Weather()
@@ -113,6 +114,15 @@ class Scenario(Strict):
     step: Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1)]
     crash: Crash = Crash()
     expect: Expect = Expect()
+
+    def widened(self) -> Scenario:
+        """The same story, crashed as widely as there is time for in a night: every operation under every policy.
+
+        Each operation of each recovery too, where one machine is alone; of more machines, whose runs are longer and
+        seldom equal, the first of a recovery."""
+        crash = self.crash.model_copy(update={"every_io": True})
+        nested = "every" if len(self.world) == 1 else (0, 1, 2, 3)
+        return self.model_copy(update={"policies": ALL_POLICIES, "nested": nested, "crash": crash})
 
     @property
     def prelude(self) -> list[Step]:

@@ -9,8 +9,9 @@ A policy that leaves the disk that another one left leads to the same run, and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from random import Random
 
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import IO, Case, Spot
@@ -18,10 +19,13 @@ from ferryman.supervisors.simulation.pool import shared
 from ferryman.supervisors.simulation.registry import meant
 from ferryman.supervisors.simulation.run import Outcome, run_case, start_of
 from ferryman.supervisors.simulation.scenario import Scenario, machine_of
+from ferryman.supervisors.simulation.twins import Known
 
 EVERY_POINT = "*"
 RECORDS = ("ledger.commit", "buffer.commit")  # passed by whatever the product writes down
 IDLE = "the steps make no durable actor record anything: such a scenario proves nothing; let a step send or ask"
+EVERY = "every"
+RECOVERIES = ("", ", again in the recovery", ", again in that one's recovery too")
 
 
 @dataclass(slots=True)
@@ -67,8 +71,7 @@ class Sweep:
 
     def enter_row(self, case: Case) -> dict[str, Cell]:
         row = "no crash" if case.spot is None else case.spot.row
-        if case.nested:
-            row += f", again at operation {case.nested} of the recovery"
+        row += RECOVERIES[min(len(case.nested), 2)]
         return self.rows.setdefault(row, {})
 
     def _enter(self, case: Case, ok: bool) -> None:
@@ -83,10 +86,18 @@ class Group:
 
     seed: int
     spot: Spot
-    nested: int
 
 
-Answer = tuple[Group, list[Outcome], list[tuple[Case, bool]]]
+@dataclass(slots=True)
+class Answer:
+    """same: cases that would be equal to a run that was lived through, and whether that one was well."""
+
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    same: list[tuple[Case, bool]] = field(default_factory=list[tuple[Case, bool]])
+
+
+_known: Known = {}  # of one sweep; every process of a pool has its own
+_recoveries: dict[str, list[tuple[tuple[int, ...], bool]]] = {}  # crash -> how its recoveries ended
 
 
 def sweep(
@@ -102,19 +113,19 @@ def sweep(
         quiet = run_case(scenario, Case(seed))
         result.count_quiet(scenario, quiet)
         if quiet.ok:
-            groups += [
-                Group(seed, spot, nested) for spot in spots(scenario, quiet.passed) for nested in scenario.nested
-            ]
+            groups += [Group(seed, spot) for spot in spots(scenario, quiet.passed)]
     if (
         not groups
         and (scenario.crash.points or scenario.crash.every_io or scenario.crash.errors)
         and not result.failures
     ):
         raise BadInput("crash: nothing to crash: no point is passed and no disk is written to")
-    for number, (_, outcomes, same) in enumerate(shared(partial(run_group, scenario), groups, workers), 1):
-        for outcome in outcomes:
+    _known.clear()
+    _recoveries.clear()
+    for number, answer in enumerate(shared(partial(run_group, scenario), groups, workers), 1):
+        for outcome in answer.outcomes:
             result.count(outcome)
-        for case, ok in same:
+        for case, ok in answer.same:
             result.count_same(case, ok)
         if progress is not None and (number % 8 == 0 or number == len(groups)):
             progress(result, len(groups) - number)
@@ -122,23 +133,47 @@ def sweep(
 
 
 def run_group(scenario: Scenario, group: Group) -> Answer:
-    """One spot under every policy. Policies that leave the same disk share a run."""
-    outcomes: list[Outcome] = []
-    same: list[tuple[Case, bool]] = []
+    """One spot under every policy, and each recovery from it. Policies that leave the same disk share a run; not the
+    crashes of its recovery, which the policy decides too."""
+    answer = Answer()
     by_image: dict[str, Outcome] = {}
     images: Mapping[str, str] = {}
     for policy in policies(scenario, group.spot):
-        case = Case(group.seed, group.spot, policy, group.nested)
-        twin = by_image.get(images.get(policy, "")) if not group.nested else None
-        if twin is not None:
-            same.append((case, twin.ok))
+        case = Case(group.seed, group.spot, policy)
+        outcome = by_image.get(images.get(policy, ""))
+        if outcome is not None:
+            answer.same.append((case, outcome.ok))
+        else:
+            outcome = lived(scenario, case, answer)
+            images = images or outcome.images
+            if policy in images:
+                by_image[images[policy]] = outcome
+        if outcome.twin and outcome.crash in _recoveries:
+            answer.same += [(replace(case, nested=nested), ok) for nested, ok in _recoveries[outcome.crash]]
             continue
-        outcome = run_case(scenario, case)
-        outcomes.append(outcome)
-        images = images or outcome.images
-        if policy in images:
-            by_image[images[policy]] = outcome
-    return group, outcomes, same
+        ends = [(each.nested, lived(scenario, each, answer).ok) for each in recoveries(scenario, case, outcome)]
+        _recoveries.setdefault(outcome.crash, ends)
+    return answer
+
+
+def lived(scenario: Scenario, case: Case, answer: Answer) -> Outcome:
+    outcome = run_case(scenario, case, known=_known)
+    if outcome.twin:
+        answer.same.append((case, outcome.ok))
+    else:
+        answer.outcomes.append(outcome)
+    return outcome
+
+
+def recoveries(scenario: Scenario, case: Case, outcome: Outcome) -> Iterator[Case]:
+    """The same crash, and more while its machine comes back."""
+    if scenario.nested != EVERY:
+        yield from (replace(case, nested=(number,)) for number in scenario.nested if number)
+        return
+    yield from (replace(case, nested=(number,)) for number in range(1, outcome.recovery + 1))
+    if outcome.recovery > 1:
+        chance = Random(str(case))
+        yield replace(case, nested=(chance.randint(1, outcome.recovery), chance.randint(1, outcome.recovery)))
 
 
 def policies(scenario: Scenario, spot: Spot) -> tuple[str, ...]:

@@ -8,52 +8,43 @@ Everything that chance decides is drawn from the case's seed; nothing here reads
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
 from random import Random
 from traceback import extract_tb
 from typing import Any
 
 import trio
 
+from ferryman.actors.core.determinism import throw_anew
 from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.actors.simulated.ports import VirtualClock
 from ferryman.protocol.errors import AppError
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case
-from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine, words
+from ferryman.supervisors.simulation.ends import Crashed
+from ferryman.supervisors.simulation.machine import HERE, Machine, words
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step
 from ferryman.supervisors.simulation.scenario import Scenario
+from ferryman.supervisors.simulation.start import Start, earlier
 from ferryman.supervisors.simulation.trace import Trace
+from ferryman.supervisors.simulation.twins import Crashes, Known
 
 START_SECONDS = 60.0
 STEP_SECONDS = 600.0  # of virtual time, for one step with all its repetitions
 SETTLE_SECONDS = 900.0  # once the faults have stopped: more than any backoff and time-out together
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What worlds of a scenario begin with: files and host of each machine, and what was seen on the way there."""
-
-    machines: Mapping[str, tuple[Mapping[str, bytes], Any]]
-    history: tuple[object, ...]
-
-
 class StepFailed(Exception):
     """A step cannot be done, whatever crashes: the script asks for what is not there, or the step has a bug."""
-
-
-def earlier(one: Any, seconds: float) -> object:
-    """The same, so much before."""
-    times = {name: getattr(one, name) - seconds for name in ("began", "ended", "at") if hasattr(one, name)}
-    return replace(one, **times) if times else one
 
 
 class World:
     """seed: of everything. history: what hosts saw, in order, for the checks."""
 
-    def __init__(self, scenario: Scenario, case: Case, trace: Trace, start: Start | None = None) -> None:
+    def __init__(
+        self, scenario: Scenario, case: Case, trace: Trace, start: Start | None = None, known: Known | None = None
+    ) -> None:
         self.scenario = scenario
         self.case = case
         self.seed: int | str = case.seed
@@ -72,9 +63,13 @@ class World:
         self.reached = False  # the case's crash happened
         self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
+        self.recovery = 0  # how many operations of its disk the crashed machine needed until it was up again
+        self.alone = len(self.machines) == 1  # see twins.py
+        self.twins = None if known is None or case.spot is None or not self.alone else Crashes(known)
         self.armed = False  # the given steps are over
         self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
+        self.steps_begun = 0
         self.violations: list[str] = []
         self.crashes: list[str] = []  # of actors, that no fault explains
 
@@ -166,6 +161,7 @@ class World:
     async def take(self, step: Step) -> None:
         """One step; told again to the next life of its machine when a crash interrupts it."""
         self.trace.add("step", f"step {step.name}", step.device, self.machines[step.device].life)
+        self.steps_begun += 1
         with trio.move_on_after(STEP_SECONDS):
             while True:
                 try:
@@ -206,9 +202,11 @@ class World:
 
     def plan(self, machine: Machine) -> None:
         """A life begins: what will happen to its disk."""
+        if self.alone:
+            throw_anew(f"{self.seed} {machine.life}")
         if self.reached and machine.nested:
-            machine.disk.cut_at = machine.disk.operations + machine.nested
-            machine.nested = 0
+            number, machine.nested = machine.nested[0], machine.nested[1:]
+            machine.disk.cut_at = machine.disk.operations + number
         else:
             machine.ambushes.arm(machine.disk)
 
@@ -221,6 +219,28 @@ class World:
         before = self._marks.pop(name, None)
         if before is not None:
             self.passed[name, IO] = self.machines[name].disk.operations - before
+
+    def recovered(self, machine: Machine) -> None:
+        """A machine is up: if the case had crashed it, that was its recovery."""
+        if self.reached and not self.recovery and self.case.spot is not None and machine.name == self.case.spot.machine:
+            self.recovery = machine.disk.operations
+
+    def count_crash(self, machine: Machine) -> None:
+        """A machine has gone down, and its next disk is known. Raises Twin."""
+        if self.twins is None or not self.reached or self.violations or self.crashes or machine.ends:
+            return
+        self.twins.add(
+            {
+                "disk": machine.disk.image(),
+                "life": (machine.life, self.seed),
+                "time": (trio.current_time(), self.clock.now_ms()),
+                "host": machine.host,
+                "history": self.history,
+                "asked": (machine.asked, machine.answered, self.steps_begun),
+                "held": (machine.kept_down, len(machine.chores), self.armed),
+                "to come": (machine.nested, machine.policy if any(self.scenario.nested) else ""),
+            }
+        )
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""

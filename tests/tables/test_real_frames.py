@@ -5,8 +5,8 @@ import trio
 from trio.testing import memory_stream_pair
 
 from ferryman.protocol.sync.errors import NotEnabled, Pending
+from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.frames import Call, pack, stays, unpack
-from ferryman.supervisors.simulation.machine import Crashed
 from ferryman.supervisors.simulation.remote import Line, Remote, bodies, number_of
 
 LENGTH = 4

@@ -24,8 +24,9 @@ from ferryman.actors.durable_stream import durable_stream
 from ferryman.protocol.errors import AppError
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
+from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.history import Replied
-from ferryman.supervisors.simulation.machine import Crashed, Machine
+from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import TreeProgram
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step, invariant, step
 from ferryman.supervisors.spec import ChildSpec

@@ -10,7 +10,8 @@ from typing import Any
 import trio
 
 from ferryman.protocol.errors import AppError
-from ferryman.supervisors.simulation.machine import Crashed, Machine
+from ferryman.supervisors.simulation.ends import Crashed
+from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.registry import Step, invariant, step
 from ferryman.supervisors.simulation.sync_steps import AGAIN_SECONDS, become_member, invite_one
 
