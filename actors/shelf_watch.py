@@ -10,22 +10,31 @@ from typing import Any
 
 import trio
 
+from ferryman.actors.board import Board
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.recorder import look
 from ferryman.protocol.sync import happenings
-from ferryman.protocol.sync.outbox import OutboxState
+from ferryman.protocol.sync.outbox import OutboxState, Totals
 from ferryman.protocol.sync.shelf import Shelf
 
 EMPTY = Shelf()
 
 
 class ShelfWatch:
-    """One group's. It reads in tasks of the actor that owns it."""
+    """One group's. It reads in tasks of the actor that owns it.
+
+    What it sees is put up on the board too: an answer of the outbox to a client that is gone reached nobody."""
 
     def __init__(
-        self, tasks: trio.Nursery, outbox: Ref[Any], group_id: bytes, feed: Callable[[happenings.Input], None]
+        self,
+        tasks: trio.Nursery,
+        outbox: Ref[Any],
+        group_id: bytes,
+        board: Board,
+        feed: Callable[[happenings.Input], None],
     ) -> None:
         self._tasks = tasks
+        self._board = board
         self._outbox = outbox
         self._group_id = group_id
         self._feed = feed
@@ -44,7 +53,9 @@ class ShelfWatch:
             self._look_again = False
             state: OutboxState = await look(self._outbox)
             lane = state.lanes.get(self._group_id)
-            self._feed(happenings.OutboxSeen(EMPTY if lane is None else lane.shelf))
+            shelf = EMPTY if lane is None else lane.shelf
+            self._board.show_totals(Totals(state.steps, shelf.count, shelf.size))
+            self._feed(happenings.OutboxSeen(shelf))
             if not self._look_again:
                 break
         self._looking = False

@@ -74,7 +74,7 @@ class SyncClient:
         self._parcels = OutboxReader(world, self._line, outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
         self._sealed = trio.Event()
-        self._shelf = ShelfWatch(ctx.tasks, outbox, world.group_id, self.feed)
+        self._shelf = ShelfWatch(ctx.tasks, outbox, world.group_id, world.board, self.feed)
 
     async def run(self) -> None:
         world, ctx = self._world, self._ctx

@@ -24,6 +24,7 @@ from cyclopts import Parameter
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.screen import is_terminal
+from ferryman.supervisors.cli.sim_real import told_real
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot, parse_case
 from ferryman.supervisors.simulation.evidence import evidence
 from ferryman.supervisors.simulation.registry import meant
@@ -44,6 +45,7 @@ def run(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
+    real: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
 
@@ -61,7 +63,9 @@ def run(
     json
         One JSON object a line.
     workers
-        Processes; one a processor when left out.
+        Processes; one a processor when left out. With --real: worlds that live beside each other.
+    real
+        Real processes, files and sockets, and kill -9: it takes the time that it takes.
     """
     if not scripts:
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
@@ -69,6 +73,14 @@ def run(
         raise BadInput(f"--workers {workers}: wants 1 or more")
     wanted = None if case is None else parse_case(case)
     stories = [Story(script, load(script)).only(steps) for script in scripts]
+    if real:
+        if json or out is not None:
+            raise BadInput("--real prints words: leave out --json and --out")
+        return (
+            0
+            if all(told_real([(story.script, story.scenario) for story in stories], wanted, workers))
+            else EXIT_VIOLATED
+        )
     desk = Desk(out, as_json=json)
     held = [told(story, workers, desk) if wanted is None else replayed(story, wanted, desk) for story in stories]
     return 0 if all(held) else EXIT_VIOLATED

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ferryman.supervisors.simulation import checks, devices, sync_steps
+from ferryman.supervisors.simulation import checks, devices, fault_steps, sync_steps
 
-LOADED = (checks, devices, sync_steps)
+LOADED = (checks, devices, fault_steps, sync_steps)

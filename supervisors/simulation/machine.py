@@ -14,14 +14,19 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import Random
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import trio
 
+from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
 from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.ends import leaves, words
+from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.trace import Kind, Trace
 
@@ -48,7 +53,16 @@ class Surroundings(Protocol):
 
     def note(self, what: object) -> None: ...
     def plan(self, machine: Machine) -> None: ...
+    def life_over(self, machine: Machine) -> None: ...
     def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
+
+
+class Hands(Protocol):
+    """What steps do to a machine's network."""
+
+    def isolate(self, isolated: bool) -> None: ...
+    def stall(self, stalled: bool) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Crashed(Exception):
@@ -58,18 +72,21 @@ class Crashed(Exception):
 class Machine:
     """disk: of this life. process: what `program` opened, while it is up. host: what outlives every crash."""
 
+    restart_seconds: ClassVar[float] = RESTART_SECONDS
+
     def __init__(self, world: Surroundings, name: str, program: Any) -> None:
         self.world = world
         self.name = name
         self.program = program
         self.disk = MemoryDisk(seed=f"{world.seed} {name}")
-        self.life = 0
+        self.life: int = 0
         self.process: Any = None
         self.kept_down = False
         self.passed: Counter[str] = Counter()  # crash points of this life
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested = 0
+        self.ambushes = Ambushes()
         self.crashed = False
         self.is_asleep = True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -84,7 +101,7 @@ class Machine:
     # --- for steps and checks
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> Hands:
         """The network as this life has it."""
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
@@ -150,6 +167,21 @@ class Machine:
         self.disk.dead = True
         self._go_down()
 
+    def lay(self, ambush: Ambush) -> None:
+        """A crash more, once those before it have happened."""
+        self.ambushes.lay(ambush, self.disk)
+
+    def pass_point(self, name: str) -> None:
+        """Its process is at a crash point, and an ambush may be there."""
+        if not self.crashed and (sprung := self.ambushes.sprung_at(name)):
+            self.crash(sprung.policy)
+            self.disk.require_power()
+
+    def fill_disk(self, full: bool) -> None:
+        """No byte more fits; a life that ends over it is no finding. The next life finds room."""
+        self.faulted = self.faulted or full
+        self.disk.capacity = self.disk.used if full else None
+
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
@@ -170,7 +202,7 @@ class Machine:
             self._tell()
             if self.life >= LIVES_AT_MOST:
                 raise RuntimeError(f"{self.name} has lived {self.life} times and does not stay up: {self.ends[-1:]}")
-            await trio.sleep(RESTART_SECONDS)
+            await trio.sleep(self.restart_seconds)
 
     def keep_down(self, kept_down: bool) -> None:
         self.kept_down = kept_down
@@ -193,8 +225,10 @@ class Machine:
                     self.note("life", "is up")
                     self.program.came_up(self, process)
                     self._tell()
-                    await self._stop.wait()
-                    self.process = None
+                    try:
+                        await self._stop.wait()
+                    finally:
+                        self.process = None  # it ends, in order or not: nobody new gets in
                 self.note("life", "is down, in order")
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
@@ -204,14 +238,14 @@ class Machine:
                 self.note("life", f"ended: {words(error)}")
                 if not self.faulted:
                     self.ends.append(words(error))
-            if not all(
-                isinstance(leaf, Exception | PowerCut) for leaf in leaves(error)
-            ):  # a person, a guard, the world's end
+            expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
+            if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
         finally:
             self.process = self._scope = self._tasks = None
             self._endpoint.die()
             self._tell()
+        self.world.note(Down(self.name, self.life))
         self._next_disk()
 
     def _ports(self) -> Ports:
@@ -228,12 +262,16 @@ class Machine:
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
         self.world.reached = True
+        if sprung := self.ambushes.sprung(IO):
+            self.policy = sprung.policy
         self.note("crash", f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
         self._go_down()
 
     def _disk_failed(self) -> None:
         self.faulted = self.world.reached = True
         self.note("error", f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.ambushes.sprung(*ERRORS)
+        self.ambushes.arm(self.disk)  # the process may well go on
 
     def _go_down(self) -> None:
         self.crashed = True
@@ -245,6 +283,7 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
+        self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
             self.disk = self.disk.after_kill()
             return
@@ -264,17 +303,3 @@ class Machine:
 
 HERE: ContextVar[Machine | None] = ContextVar("machine", default=None)
 """Whose code runs: every task of a life inherits it."""
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside groups, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for one in group.exceptions for leaf in leaves(one)]
-    return [error]
-
-
-def words(error: BaseException) -> str:
-    return "; ".join(
-        dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
-    )

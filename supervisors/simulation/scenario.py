@@ -166,9 +166,9 @@ def load(path: Path) -> Scenario:
         scenario = check(document)
     except BadInput as error:
         raise BadInput(f"{path}: {error.message}") from None
-    if scenario.expect.invariants is not None:
-        return scenario
     own = tuple(name for names in beside for name in names)
+    if scenario.expect.invariants is not None or not own:
+        return scenario
     return scenario.model_copy(update={"expect": Expect(invariants=INVARIANTS.ours() + own)})
 
 
@@ -195,6 +195,8 @@ def check(document: Mapping[str, Any]) -> Scenario:
     for number, one in enumerate(scenario.steps, 1):
         check_machines(scenario.world, one, f"step {number}")
     known = list(scenario.world)
+    if any(one.name == "crash-at" for one in (*scenario.prelude, *scenario.steps)) and scenario.crash != Crash():
+        raise BadInput("crash: a script has either the step crash-at or a table [crash]: both would aim at one disk")
     for machine in (*(scenario.crash.machines or ()), *(machine_of(point) for point in scenario.crash.points)):
         if machine and machine not in known:
             raise BadInput(f"crash: there is no machine {machine!r}{meant(machine, known)}")

@@ -52,11 +52,19 @@ class Sweep:
         self.same += 1
         self._enter(case, ok)
 
-    def _enter(self, case: Case, ok: bool) -> None:
+    def fail(self, outcome: Outcome) -> None:
+        """A run that was counted as well turns out not to be."""
+        self.enter_row(outcome.case)[outcome.case.policy].failures += 1
+        self.failures.append(outcome)
+
+    def enter_row(self, case: Case) -> dict[str, Cell]:
         row = "no crash" if case.spot is None else case.spot.row
         if case.nested:
             row += f", again at operation {case.nested} of the recovery"
-        cell = self.rows.setdefault(row, {}).setdefault("-" if case.spot is None else case.policy, Cell())
+        return self.rows.setdefault(row, {})
+
+    def _enter(self, case: Case, ok: bool) -> None:
+        cell = self.enter_row(case).setdefault("-" if case.spot is None else case.policy, Cell())
         cell.runs += 1
         cell.failures += not ok
 

@@ -26,6 +26,7 @@ import trio
 
 FORMAT = "ferryman.trace/1"
 LAST_ROWS = 16  # of a failure's report
+STEPS_AT_MOST = 500_000  # of all tasks: a world of ten minutes has some thousands
 
 Kind: TypeAlias = Literal["life", "crash", "error", "point", "actor", "step", "saw", "task"]
 
@@ -53,7 +54,7 @@ class Row:
 class Trace(trio.abc.Instrument):
     """keep: every row stays; otherwise the last ones. every_step: each step of each task is a row too."""
 
-    def __init__(self, *, keep: bool = False, every_step: bool = False, steps_at_most: int = 2_000_000) -> None:
+    def __init__(self, *, keep: bool = False, every_step: bool = False, steps_at_most: int = STEPS_AT_MOST) -> None:
         self.rows: deque[Row] = deque(maxlen=None if keep else LAST_ROWS)
         self.count = 0
         self.steps = 0

@@ -62,7 +62,7 @@ class World:
         self.network = MemoryNetwork(delay=self._delay("network", scenario.weather.network_ms))
         self.machines: dict[str, Machine] = {}
         for name, program in scenario.world.items():
-            self.machines[name] = Machine(self, name, PROGRAMS.find(program)())
+            self.machines[name] = self._machine(name, PROGRAMS.find(program)())
         self.history: list[object] = []
         if start is not None:
             self.history += start.history
@@ -70,9 +70,10 @@ class World:
                 self.machines[name].disk = MemoryDisk.holding(contents, seed=f"{self.seed} {name}")
                 self.machines[name].host = deepcopy(host)
         self.reached = False  # the case's crash happened
-        self.wants_images = True
+        self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
         self.armed = False  # the given steps are over
+        self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
         self.violations: list[str] = []
         self.crashes: list[str] = []  # of actors, that no fault explains
@@ -91,6 +92,9 @@ class World:
 
     def disk_delay(self, seed: str) -> Callable[[], float] | None:
         return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
+
+    def _machine(self, name: str, program: Any) -> Machine:
+        return Machine(self, name, program)
 
     def _delay(self, what: str, limits_ms: tuple[float, float]) -> Callable[[], float] | None:
         least, most = limits_ms
@@ -184,6 +188,7 @@ class World:
             await machine.up()
             machine.endpoint.isolate(False)
             machine.endpoint.stall(False)
+            machine.fill_disk(False)
             machine.program.heal(machine)
 
     async def settle(self, when: str) -> None:
@@ -204,6 +209,13 @@ class World:
         if machine.life > 1 and machine.nested:
             machine.disk.cut_at = machine.nested
             machine.nested = 0
+        else:
+            machine.ambushes.arm(machine.disk)
+
+    def life_over(self, machine: Machine) -> None:
+        """What its disk did in the first life is where a case may crash it, however that life ended."""
+        if self.armed and machine.life == 1 and machine.name in self._marks:
+            self.passed[machine.name, IO] = machine.disk.operations - self._marks[machine.name]
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
@@ -225,14 +237,11 @@ class World:
         self._watched = disk
 
     def disarm(self) -> None:
+        for name in self._marks:
+            self.life_over(self.machines[name])
         self.armed = False
-        for name, before in self._marks.items():
-            machine = self.machines[name]
-            if machine.life == 1:
-                self.passed[name, IO] = machine.disk.operations - before
         for machine in self.machines.values():
-            disk = machine.disk
-            disk.cut_at = disk.cut_after = disk.fail_at = None
+            machine.ambushes.clear(machine.disk)
 
     def pass_point(self, name: str) -> None:
         """Called by every crash point in every process of the world."""
@@ -254,3 +263,4 @@ class World:
             self.reached = True
             machine.crash(self.case.policy)
             machine.disk.require_power()
+        machine.pass_point(name)
