@@ -30,7 +30,8 @@ def page(swept: list[tuple[Path, Scenario, Sweep]]) -> Iterator[str]:
     lives = sum(sweep.lives for _, _, sweep in swept)
     yield HEAD
     all_scripts = len(list(SCENARIOS.glob("*.toml")))
-    yield f"{len(swept)} of {all_scripts} scenarios, {runs:,} runs, {lives:,} lives of processes, {failures:,} failures.\n"
+    counted = f"{runs:,} runs, {lives:,} lives of processes, {failures:,} failures"
+    yield f"{len(swept)} of {all_scripts} scenarios, {counted}.\n"
     for script, scenario, one in swept:
         yield f"## {scenario.name}\n"
         if scenario.about:
