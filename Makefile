@@ -6,6 +6,7 @@
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")
 #   make trace       docs/traceability.md: which test settles which requirement         (TRACE_ARGS=--check)
 #   make machines    docs/machines/: what every machine does, made by running it        (MACHINES_ARGS=--check)
+#   make matrix      docs/failure-matrix.md: every scenario, crashed wherever it asks for      (MATRIX_ARGS="joining")
 #   make docs        site/
 #   make bench       docs/benchmarks.md, at most 15 minutes                             (BENCH_ARGS="--only core")
 #   make soak        properties with fifty times their examples, crashes, simulations: 12 to 30 minutes
@@ -17,7 +18,7 @@ BIN := .venv/bin
 STAMPS := .venv/.stamps
 export PYTHON
 
-.PHONY: help demo test lint format mutants trace machines docs bench soak clean
+.PHONY: help demo test lint format mutants trace machines matrix docs bench soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -56,6 +57,9 @@ trace: $(STAMPS)/dev
 
 machines: $(STAMPS)/dev
 	@$(BIN)/python -m tests.tools.machines $(MACHINES_ARGS)
+
+matrix: $(STAMPS)/dev
+	@$(BIN)/python -m tests.tools.failure_matrix $(MATRIX_ARGS)
 
 docs: $(STAMPS)/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # never --quiet: it hides warnings from --strict

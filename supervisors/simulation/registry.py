@@ -53,12 +53,15 @@ class Register(dict[str, T]):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
+        self._ours: list[str] = []
 
     def add(self, name: str, thing: T) -> None:
         """Raises BadInput for a name that is taken: the second would hide the first."""
         if name in self:
             raise BadInput(f"there is a {self.kind} {name!r} already: give yours another name")
         self[name] = thing
+        if thing.__module__.startswith("ferryman."):
+            self._ours.append(name)
 
     def find(self, name: str) -> T:
         """Raises BadInput with the nearest name."""
@@ -73,7 +76,8 @@ class Register(dict[str, T]):
 
     def ours(self) -> tuple[str, ...]:
         """The product's own."""
-        return tuple(name for name in self.all() if self[name].__module__.startswith("ferryman."))
+        self.all()
+        return tuple(self._ours)
 
 
 def meant(name: str, known: list[str]) -> str:
