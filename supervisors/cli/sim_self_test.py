@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
-from ferryman.supervisors.cli.sim_run import EXIT_VIOLATED
+from ferryman.supervisors.cli.sim_run import EXIT_VIOLATED, Story
 from ferryman.supervisors.simulation.case import parse_case
 from ferryman.supervisors.simulation.planted import Bug, read_bugs
 from ferryman.supervisors.simulation.registry import meant
@@ -62,20 +62,11 @@ def self_test(
 def replay_planted(bug: Bug, case: str, steps: str | None) -> int:
     """One run with the bug, with all that happened in it."""
     parse_case(case)
-    scenario = load(bug.scenario)
-    numbers = range(1, len(scenario.step) + 1) if steps is None else numbers_of(steps, len(scenario.step))
-    violations, digest, rows = replayed(bug, case, list(numbers))
+    story = Story(bug.scenario, load(bug.scenario)).only(steps)
+    violations, digest, rows = replayed(bug, case, story.numbers or range(1, len(story.whole.step) + 1))
     for row in rows:
         print(row)
     print(f"{bug.name}: {case}: {'violated' if violations else 'ok'}, trace {digest}")
     for said in violations:
         print(f"  {said}")
     return EXIT_VIOLATED if violations else 0
-
-
-def numbers_of(steps: str, most: int) -> list[int]:
-    """Which steps, from 1. Raises BadInput."""
-    numbers = [int(number) for number in steps.split(",") if number.isdecimal()]
-    if len(numbers) != steps.count(",") + 1 or not all(1 <= number <= most for number in numbers):
-        raise BadInput(f"--steps {steps!r}: wants numbers of the script's steps, 1 to {most}, as in 1,3")
-    return numbers

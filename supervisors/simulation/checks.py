@@ -38,6 +38,7 @@ from ferryman.supervisors.simulation.history import (
     Pulled,
     Pushed,
     Replied,
+    Restored,
     Taken,
     Told,
     short,
@@ -67,16 +68,18 @@ def alarms(world: Any) -> Iterator[Told]:
     another incarnation afterwards (wire §5: it is stored with its first row), which a device that came before reports.
     """
     relay = [name for name, one in world.machines.items() if isinstance(one.program, RelayProgram)]
-    pushed, stored = False, True
+    pushed, stored, restored = False, True, False
     for one in world.history:
         match one:
+            case Restored():
+                restored = True
             case Pushed():
                 pushed = True
             case Down(machine) if machine in relay:
                 stored = pushed
             case Told(_, HistoryGap()):
                 pass
-            case Told(_, ResyncRequired()) if not stored:
+            case Told(_, ResyncRequired()) if restored or not stored:
                 pass
             case Told():
                 yield one

@@ -26,7 +26,7 @@ from ferryman.supervisors.simulation.guards import guarded
 from ferryman.supervisors.simulation.registry import INVARIANTS
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Row, Trace
-from ferryman.supervisors.simulation.world import Start, World
+from ferryman.supervisors.simulation.world import Start, StepFailed, World
 
 WATCHDOG_SECONDS = 60  # of the processor: a run that needs more hangs
 VIRTUAL_SECONDS = 1e9
@@ -54,6 +54,7 @@ class Outcome:
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     lives: int = 0
     steps: int = 0
+    missed: bool = False  # all held, and the crash never came
 
     @property
     def ok(self) -> bool:
@@ -73,11 +74,13 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         violations.append(f"the world ended: {words(error)}")
     if not violations:
         violations = judge(world)
-    if case.spot is not None and not world.reached and not violations:
+    missed = case.spot is not None and not world.reached and not violations
+    if missed:
         violations.append(f"{case.spot} is never reached: the crash did not happen")
-    missed = [f"{machine.name}:{one.point}" for machine in world.machines.values() for one in machine.ambushes.missed]
-    if missed and not violations:
-        violations.append(f"crash-at: {', '.join(missed)} is never reached: the crash did not happen")
+    asleep = [f"{machine.name}:{one.point}" for machine in world.machines.values() for one in machine.ambushes.missed]
+    if asleep and not violations:
+        missed = True
+        violations.append(f"crash-at: {', '.join(asleep)} is never reached: the crash did not happen")
     lives = sum(machine.life for machine in world.machines.values())
     return Outcome(
         case,
@@ -89,6 +92,7 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         world.images,
         lives,
         trace.steps,
+        missed,
     )
 
 
@@ -121,7 +125,10 @@ def start_of(scenario: Scenario) -> Start | None:
     key = repr((scenario.given, scenario.world, scenario.weather, scenario.uses))
     if key not in _starts:
         world = World(scenario, Case(GIVEN_SEED), Trace())
-        _starts[key] = live(world.prepare, world, GIVEN_SEED)
+        try:
+            _starts[key] = live(world.prepare, world, GIVEN_SEED)
+        except* StepFailed as group:
+            raise BadInput(f"given: {leaves(group)[0]}") from group
         if world.violations or world.crashes:
             raise BadInput(f"given: {(world.violations + world.crashes)[0]}")
     return _starts[key]
@@ -130,7 +137,7 @@ def start_of(scenario: Scenario) -> Start | None:
 def judge(world: World) -> list[str]:
     """What every invariant has to say."""
     wanted = world.scenario.expect.invariants
-    names = INVARIANTS.ours if wanted is None else wanted
+    names = INVARIANTS.ours() if wanted is None else wanted
     return [f"{name}: {said}" for name in names for said in ask_check(name, world)]
 
 

@@ -46,6 +46,8 @@ ACK_SECONDS = 3.0
 class DeviceStep(Step):
     """A step that a device's host does. What is retryable is tried until the world's patience ends."""
 
+    program: ClassVar[str] = "device"
+
     async def run(self, world: Any) -> None:
         machine: Machine = world.machine(self.device)
         while True:
@@ -80,7 +82,13 @@ class Disable(DeviceStep):
 class Join(Step):
     """`from` makes the invite, `device` reads it. A code that a crash has spent is asked for anew."""
 
+    program: ClassVar[str] = "device"
+
     creator: Annotated[str, Field(alias="from")] = "a"
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        return (self.creator, self.device)
 
     async def run(self, world: Any) -> None:
         creator: Machine = world.machine(self.creator)
@@ -182,6 +190,7 @@ class HostTakes(DeviceStep):
 @step("host-loses")
 class HostLoses(Step):
     again: ClassVar[bool] = False
+    program: ClassVar[str] = "device"
     count: Count = 1
 
     async def run(self, world: Any) -> None:

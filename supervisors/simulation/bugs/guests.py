@@ -12,7 +12,7 @@ import trio
 from ferryman.protocol.errors import AppError
 from ferryman.supervisors.simulation.machine import Crashed, Machine
 from ferryman.supervisors.simulation.registry import Step, invariant, step
-from ferryman.supervisors.simulation.sync_steps import become_member, invite_one
+from ferryman.supervisors.simulation.sync_steps import AGAIN_SECONDS, become_member, invite_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,19 @@ class BothJoin(Step):
     second: str = "c"
 
     async def run(self, world: Any) -> None:
-        code = (await world.machine(self.device).do(invite_one)).short_code
+        code = await self.code(world)
         async with trio.open_nursery() as nursery:
             for name in (self.first, self.second):
                 nursery.start_soon(self.join, world, world.machine(name), code)
+
+    async def code(self, world: Any) -> str:
+        while True:
+            try:
+                return (await world.machine(self.device).do(invite_one)).short_code
+            except AppError as error:
+                if not error.retryable:
+                    raise
+            await trio.sleep(AGAIN_SECONDS)
 
     async def join(self, world: Any, machine: Machine, code: str) -> None:
         try:
