@@ -97,7 +97,7 @@ class Teller:
         """patient: it may wait for the relay."""
         device, draw = self.device(), self.chance.random()
         if draw < 0.02 and patient:
-            return {"do": "enqueue", "device": device, "count": 40, "size": 200_000}
+            return {"do": "enqueue", "device": device, "count": 22, "size": 200_000}
         if draw < 0.65:
             do = self.chance.choice(("enqueue", "push") if patient else ("enqueue",))
             return {"do": do, "device": device, "count": self.chance.randint(1, 4), "size": self.chance.choice(SIZES)}

