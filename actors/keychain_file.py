@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.keychain_errors import KeychainDamaged
 from ferryman.actors.ports import Disk, Entropy
 from ferryman.protocol.crypto.key_seal import NONCE_BYTES, open_entry, seal_entry
@@ -50,6 +51,7 @@ class FileKeychain:
         """Durable when it returns. Raises OSError."""
         if self._key is not None:
             secret = seal_entry(self._key, name, secret, self._entropy.random_bytes(NONCE_BYTES))
+        crash_point("keychain.write")
         self._disk.write(self._path(name), self._tag + secret, mode=0o600)
 
     def delete(self, name: str) -> None:

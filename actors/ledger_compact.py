@@ -26,6 +26,7 @@ from pathlib import Path
 import apsw
 import msgspec
 
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.ledger_check import check, unpack_snapshot
 from ferryman.actors.ledger_file import Execute, Place, executor, explained, look, pragma
 from ferryman.actors.ledger_open import MASTER_KEY, OpenLedger
@@ -81,6 +82,7 @@ def compact(place: Place, opened: OpenLedger, now: int) -> Compacted | None:
         for stream, first in oldest.items():
             if first <= last:
                 store.write_snapshot(stream, _carry(execute, store, stream, now), now)
+        crash_point("compact.snapshots")
         store.commit()
         opened.write_anchor()
         [(chain,)] = execute("SELECT chain FROM record WHERE seq = ?", (last,)).fetchall()
@@ -132,6 +134,7 @@ def _write_archive(place: Place, path: Path, execute: Execute, base: Anchor, end
         for table, rows in _MOVED.items():
             for row in execute(rows, (end.seq,)):
                 put(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - names of _MOVED
+        crash_point("compact.archive")
         put("COMMIT")
     with look(place.disk, path) as archive:
         head = check(archive, path, read_segment(archive, path), keys)
@@ -155,6 +158,7 @@ def _cut_off(connection: apsw.Connection, execute: Execute, store: LedgerStore, 
         execute("DELETE FROM payload_use WHERE seq <= ?", (end.seq,))
         execute("DELETE FROM payload WHERE hash NOT IN (SELECT hash FROM payload_use)")
         execute("UPDATE segment SET base_seq = ?, base_chain = ?, base_mac = ?", (end.seq, end.chain, mac))
+        crash_point("compact.cut")
         execute("COMMIT")
     except BaseException:  # an fsync that failed too, which is no Exception: nothing of it may stay half done
         if connection.in_transaction:

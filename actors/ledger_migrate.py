@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 import apsw
 
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.ledger_file import Place, executor, explained, pragma
 from ferryman.actors.ledger_segment import FORMAT
 from ferryman.actors.ledger_store import LedgerStore
@@ -38,6 +39,7 @@ def migrate(
     with explained(place.path):
         for found in range(pragma(connection, "user_version"), target):
             copy = place.path.with_name(f"{place.path.name}.format-{found}")
+            crash_point("migrate.copy")
             _copy(place, connection, copy.name)
             store.begin()
             try:
@@ -46,6 +48,7 @@ def migrate(
                 version = store.version(LEDGER_STREAM)
                 event = Migrated(found, found + 1, copy.name)
                 store.stage(Append(LEDGER_STREAM, version, own_id(version), bytes(32), (event,)), now)
+                crash_point("migrate.commit")
                 store.commit()
             except BaseException:
                 store.rollback()

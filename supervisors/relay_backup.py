@@ -16,6 +16,7 @@ from typing import cast
 
 import apsw
 
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.ports import Disk
 from ferryman.actors.relay.schema import APPLICATION_ID, SCHEMA_VERSION
 from ferryman.actors.relay.sql import Sql
@@ -61,7 +62,9 @@ def copy_into(disk: Disk, database: Path, draft: Path) -> None:
         if source.pragma("user_version") != SCHEMA_VERSION:
             raise BadInput(f"{database}: is of another version of the relay")
         source.set_busy_timeout(5000)
+        crash_point("backup.copy")
         source.execute("VACUUM INTO ?", (str(draft),))
     with closing(cast("Sql", disk.connect(draft))) as copy:
         copy.pragma("journal_mode", "DELETE")
+        crash_point("backup.mark")
         copy.execute("UPDATE lifetimes SET ended_in_order = 0")

@@ -21,6 +21,12 @@ POINTS: dict[str, str] = {
     "ledger.commit": "a group of records inside a transaction that is not committed",
     "ledger.reply": "records on the disk, askers who do not know",
     "ledger.anchor": "records that the key store has not heard of",
+    "keychain.write": "a key or an anchor that the key store does not have yet",
+    "migrate.copy": "a ledger of an older format, and no copy of it",
+    "migrate.commit": "a copy, and a new format inside a transaction that is not committed",
+    "compact.snapshots": "snapshots that stand for what will be moved, in a transaction that is not committed",
+    "compact.archive": "an archive that is not committed, and a ledger that still has it all",
+    "compact.cut": "records in the archive and in the ledger",
     "outbox.announce": "a sealed blob on the disk that no client was told of",
     "client.hello": "a connection with keys, and no group at the relay",
     "client.push": "blobs in the outbox, sealed and not sent",
@@ -35,6 +41,9 @@ POINTS: dict[str, str] = {
     "buffer.commit": "rows and cursors inside a transaction that is not committed",
     "buffer.answer": "rows on the disk, pushers who do not know",
     "buffer.checkpoint": "a full log that is not in the database yet",
+    "backup.copy": "no copy, and a database that knows of none",
+    "backup.mark": "a draft that does not say that it is a copy",
+    "relay.restored": "a database out of a backup, its new incarnations inside a transaction that is not committed",
     "invites.answer": "an invite that is used up, and whose joiner has not got it",
 }
 

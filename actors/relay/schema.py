@@ -20,6 +20,7 @@ from typing import cast
 
 import apsw
 
+from ferryman.actors.core.crash_points import crash_point
 from ferryman.actors.ports import Disk
 from ferryman.actors.relay.sql import Sql
 from ferryman.protocol.errors import BadInput
@@ -168,6 +169,8 @@ def begin_lifetime(connection: Sql, *, loses: bool, restored: bool, new_incarnat
                 [(new_incarnation(), bytes(group_id)) for (group_id,) in groups],
             )
         connection.execute("UPDATE lifetimes SET ended_in_order = ?", (int(not loses),))
+        if restored:
+            crash_point("relay.restored")
 
 
 def end_lifetime(connection: Sql) -> None:

@@ -14,8 +14,9 @@ from __future__ import annotations
 import json as json_text
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,14 +25,15 @@ from cyclopts import Parameter
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.screen import is_terminal
-from ferryman.supervisors.cli.sim_real import told_real
-from ferryman.supervisors.simulation.case import Case, parse_case
+from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot, parse_case
 from ferryman.supervisors.simulation.evidence import evidence
-from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding, lines
+from ferryman.supervisors.simulation.real import RealRuns, real_runs
+from ferryman.supervisors.simulation.registry import meant
+from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding, lines, real_lines
 from ferryman.supervisors.simulation.run import Outcome, run_case
 from ferryman.supervisors.simulation.scenario import Scenario, load
 from ferryman.supervisors.simulation.shrink import shrink
-from ferryman.supervisors.simulation.sweep import Sweep, sweep
+from ferryman.supervisors.simulation.sweep import Sweep, known_to, sweep
 from ferryman.supervisors.simulation.twice import samples
 from ferryman.supervisors.simulation.twice import twice as once_more
 
@@ -46,8 +48,8 @@ def run(
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
-    twice: Annotated[bool, Parameter(negative=())] = False,
-    real: Annotated[bool, Parameter(negative=())] = False,
+    twice: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    real: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
 
@@ -65,32 +67,29 @@ def run(
     json
         One JSON object a line.
     workers
-        Processes; one a processor when left out. With --real: worlds that live beside each other.
+        Processes; one a processor when left out. With --real: worlds that live beside one another.
     twice
         Instead, a quiet run and a crash of each seed once more, in processes where strings hash otherwise: the first
         row of a trace that differs is shown, and what it comes from.
     real
-        Real processes, files and sockets, and kill -9: it takes the time that it takes.
+        Real processes, files and sockets, and kill -9. It takes the time that it takes.
     """
     if not scripts:
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
     if workers is not None and workers < 1:
         raise BadInput(f"--workers {workers}: wants 1 or more")
     wanted = None if case is None else parse_case(case)
-    stories = [Story(script, load(script)).only(steps) for script in scripts]
-    if real:
-        if json or out is not None:
-            raise BadInput("--real prints words: leave out --json and --out")
-        return (
-            0
-            if all(told_real([(story.script, story.scenario) for story in stories], wanted, workers))
-            else EXIT_VIOLATED
-        )
+    stories = [Story(script, load(script), real=real).only(steps) for script in scripts]
     if twice:
-        equal = [lived_twice(story) for story in stories]
-        return 0 if all(equal) else EXIT_VIOLATED
+        if real:
+            raise BadInput("--twice: no two real runs are one run: leave out --real")
+        return 0 if all([lived_twice(story) for story in stories]) else EXIT_VIOLATED  # noqa: C419 - each is told
     desk = Desk(out, as_json=json)
-    held = [told(story, workers, desk) if wanted is None else replayed(story, wanted, desk) for story in stories]
+    with real_runs(workers) if real else nullcontext() as runs:
+        held = [
+            told(story, workers, desk, runs) if wanted is None else replayed(story, wanted, desk, runs)
+            for story in stories
+        ]
     return 0 if all(held) else EXIT_VIOLATED
 
 
@@ -106,11 +105,12 @@ def lived_twice(story: Story) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A script and the steps of it that are taken, by their numbers; none: all of them."""
+    """A script and the steps of it that are taken, by their numbers; none: all of them. real: with real processes."""
 
     script: Path
     whole: Scenario
     numbers: tuple[int, ...] = ()
+    real: bool = False
 
     @property
     def scenario(self) -> Scenario:
@@ -125,17 +125,17 @@ class Story:
         words, last = steps.split(","), len(self.whole.step)
         if not all(word.isdecimal() and 1 <= int(word) <= last for word in words):
             raise BadInput(f"--steps {steps!r}: wants numbers of the {last} steps of {self.script}, as in 1,{last}")
-        return Story(self.script, self.whole, tuple(map(int, words)))
+        return replace(self, numbers=tuple(map(int, words)))
 
     def fewer(self, kept: tuple[int, ...]) -> Story:
         """Of its own steps, counted from 1, these."""
         own = self.numbers or tuple(range(1, len(self.whole.step) + 1))
         numbers = tuple(own[number - 1] for number in kept)
-        return Story(self.script, self.whole, () if len(numbers) == len(self.whole.step) else numbers)
+        return replace(self, numbers=() if len(numbers) == len(self.whole.step) else numbers)
 
     def again(self, case: Case) -> str:
         steps = f" --steps {','.join(map(str, self.numbers))}" if self.numbers else ""
-        return f"ferryman sim run {shlex.quote(str(self.script))} --case {case}{steps}"
+        return f"ferryman sim run {shlex.quote(str(self.script))} --case {case}{steps}{' --real' if self.real else ''}"
 
 
 class Desk:
@@ -170,13 +170,15 @@ class Desk:
         return [str(self.folder / name) for name in files]
 
 
-def replayed(story: Story, case: Case, desk: Desk) -> bool:
+def replayed(story: Story, case: Case, desk: Desk, runs: RealRuns | None) -> bool:
     """One run, with all that happened in it."""
     for machine in [case.spot.machine] if case.spot is not None else []:
         if machine not in story.scenario.world:
             there = ", ".join(story.scenario.world)
             raise BadInput(f"--case {case}: {story.script} has no machine {machine!r}: there are {there}")
-    outcome = run_case(story.scenario, case, keep=True)
+    outcome = run_case(story.scenario, case, keep=True) if runs is None else runs.replay(story.scenario, case)
+    if case.spot is not None and outcome.missed:
+        raise BadInput(f"--case {case}: {unreached(case.spot, outcome.passed)}")
     desk.say(map(str, outcome.rows))
     for row in outcome.rows:
         desk.put("row", **asdict(row))
@@ -196,19 +198,31 @@ def replayed(story: Story, case: Case, desk: Desk) -> bool:
     return outcome.ok
 
 
-def told(story: Story, workers: int | None, desk: Desk) -> bool:
+def unreached(spot: Spot, passed: Mapping[tuple[str, str], int]) -> str:
+    """Why a crash did not come."""
+    if spot.point == IO or spot.point in ERRORS:
+        return f"the disk of {spot.machine} does not come to operation {spot.number:,}"
+    if count := passed.get((spot.machine, spot.point), 0):
+        return f"{spot.machine} passes {spot.point} {count:,} times, and not {spot.number:,}"
+    return f"{spot.machine} never passes {spot.point!r}{meant(spot.point, known_to([spot.machine], passed))}"
+
+
+def told(story: Story, workers: int | None, desk: Desk, runs: RealRuns | None) -> bool:
     """The whole scenario, and of the first failures all that it takes to see them."""
     clock = make_real_ports().clock
     began = clock.now_ms()
     show = progress if is_terminal() and not desk.as_json else None
     try:
-        swept = sweep(story.scenario, workers=workers, progress=show)
+        if runs is None:
+            swept = sweep(story.scenario, workers=workers, progress=show)
+        else:
+            swept = runs.sweep(story.scenario, progress=show)
     except BadInput as error:
         raise BadInput(f"{story.script}: {error.message}") from None
     if show is not None:
         print("\r\x1b[K", end="", file=sys.stderr)
     seconds = (clock.now_ms() - began) / 1000
-    desk.say(lines(story.scenario, swept, seconds))
+    desk.say(lines(story.scenario, swept, seconds) if runs is None else real_lines(story.scenario, swept, seconds))
     for crash_at, cells in swept.rows.items():
         for policy, cell in cells.items():
             desk.put("cell", script=str(story.script), crash_at=crash_at, policy=policy, **asdict(cell))
@@ -232,9 +246,7 @@ def told(story: Story, workers: int | None, desk: Desk) -> bool:
 
 
 def show_failure(story: Story, outcome: Outcome, desk: Desk) -> None:
-    small, kept = shrink(story.scenario, outcome)
-    shorter = story.fewer(kept)
-    seen = run_case(shorter.scenario, small.case, keep=True)
+    shorter, seen = (story, outcome) if story.real else shrunk(story, outcome)
     files = desk.keep(shorter, seen)
     again = shorter.again(seen.case)
     desk.say(["", *finding(seen), f"  again: {again}", *(f"  in {name}" for name in files)])
@@ -247,6 +259,13 @@ def show_failure(story: Story, outcome: Outcome, desk: Desk) -> None:
         again=again,
         files=files,
     )
+
+
+def shrunk(story: Story, outcome: Outcome) -> tuple[Story, Outcome]:
+    """The shortest story that still fails, with all its rows."""
+    small, kept = shrink(story.scenario, outcome)
+    shorter = story.fewer(kept)
+    return shorter, run_case(shorter.scenario, small.case, keep=True)
 
 
 def unlike(failures: list[Outcome]) -> Iterator[Outcome]:

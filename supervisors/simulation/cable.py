@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 
@@ -14,6 +15,14 @@ from ferryman.actors.ports import Network
 from ferryman.supervisors.simulation.edges import HOST
 
 CHUNK_BYTES = 65_536
+
+
+class Hands(Protocol):
+    """What steps do to a machine's network."""
+
+    def isolate(self, isolated: bool) -> None: ...
+    def stall(self, stalled: bool) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Cable:

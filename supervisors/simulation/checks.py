@@ -38,6 +38,7 @@ from ferryman.supervisors.simulation.history import (
     Pulled,
     Pushed,
     Replied,
+    Restored,
     Taken,
     Told,
     short,
@@ -56,7 +57,7 @@ def acknowledged(world: Any) -> Iterator[str]:
     for one in sent.values():
         for name, host in members.items():
             theirs = name != one.device and host.group == members[one.device].group
-            if theirs and host.stored.get(one.blob_id) != one.data:
+            if theirs and one.data not in host.earlier and host.stored.get(one.blob_id) != one.data:
                 yield f"{name} never got {short(one.blob_id)}, which {one.device} had enqueued at {one.ended:.3f} s"
     for one in alarms(world):
         yield f"{one.device} was told of a {type(one.event).__name__}: {one.event}"
@@ -67,16 +68,18 @@ def alarms(world: Any) -> Iterator[Told]:
     another incarnation afterwards (wire §5: it is stored with its first row), which a device that came before reports.
     """
     relay = [name for name, one in world.machines.items() if isinstance(one.program, RelayProgram)]
-    pushed, stored = False, True
+    pushed, stored, restored = False, True, False
     for one in world.history:
         match one:
+            case Restored():
+                restored = True
             case Pushed():
                 pushed = True
             case Down(machine) if machine in relay:
                 stored = pushed
             case Told(_, HistoryGap()):
                 pass
-            case Told(_, ResyncRequired()) if not stored:
+            case Told(_, ResyncRequired()) if restored or not stored:
                 pass
             case Told():
                 yield one

@@ -31,13 +31,14 @@ HOME = Path("/home")
 class Host:
     """stored: blob ID -> its data, in the order in which they came. sent: what enqueue() has returned for.
 
-    group: the name of the device that made its group, once it is in one.
+    group: the name of the device that made its group, once it is in one. earlier: what its group had sent by then.
     patience: how many blobs it still takes, None for all that come. losing: how many it gets and does not store."""
 
     stored: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     sent: list[bytes] = field(default_factory=list[bytes])
     enabled: bool = False
     group: str = ""
+    earlier: list[bytes] = field(default_factory=list[bytes])
     patience: int | None = None
     losing: int = 0
     attempts: int = 0
@@ -80,7 +81,7 @@ class DeviceProgram(Program):
         if (waiting := runtime.sync.outbox().count) > 0:
             yield f"{machine.name} has {waiting} blobs in its outbox"
         if host.patience is None:
-            lacking = [data for data in sent_by_others(machine) if data not in host.stored.values()]
+            lacking = [data for data in due(machine) if data not in host.stored.values()]
             if lacking:
                 yield f"{machine.name} lacks {len(lacking)} blobs, first {lacking[0][:24]!r}"
 
@@ -90,6 +91,11 @@ def sent_by_others(machine: Machine) -> Iterator[bytes]:
     for other in machine.world.machines.values():
         if isinstance(other.host, Host) and other is not machine and other.host.group == machine.host.group:
             yield from other.host.sent
+
+
+def due(machine: Machine) -> Iterator[bytes]:
+    """What it has to get: all that was sent since it is a member. The relay may be rid of what came before."""
+    return (data for data in sent_by_others(machine) if data not in machine.host.earlier)
 
 
 async def listen(machine: Machine, runtime: Runtime) -> None:

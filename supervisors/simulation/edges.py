@@ -48,6 +48,7 @@ class FolderDisk:
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         self._passing("file.write")
+        self._disk.make_directory(self._at(path.parent))  # a simulated disk has every folder
         self._disk.write(self._at(path), data, mode=mode)
 
     def remove(self, path: Path) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from ferryman.supervisors.simulation import checks, devices, sync_steps
-from ferryman.supervisors.simulation.registry import INVARIANTS, PROGRAMS, STEPS
+from ferryman.supervisors.simulation import book, checks, devices, fault_steps, relay_steps, sync_steps
 
-LOADED = (checks, devices, sync_steps)
-
-for register in (STEPS, PROGRAMS, INVARIANTS):
-    register.ours = tuple(register)
+LOADED = (book, checks, devices, fault_steps, relay_steps, sync_steps)

@@ -9,6 +9,7 @@
 | fall               | a crash now, an orderly end, a host that loses what it got                   |
 | ambush             | crash-at: a point or an operation of any machine, perhaps again in recovery  |
 | annoyance          | revoke-connection, jump                                                      |
+| newcomer           | join, once in some of those with three devices                               |
 
 Nothing that waits for the relay stands inside an outage: such a step would wait for one that comes after it.
 """
@@ -38,9 +39,10 @@ WEATHERS = (
 SIZES = (40, 40, 40, 300, 3_000, 40_000, 200_000)
 JUMPS = (-7_200.0, -60.0, -1.0, 1.0, 60.0, 7_200.0)
 ALL = (*POLICIES, KILL)
+OUTAGES = (("partition", "heal"), ("stop-reading", "go-on-reading"), ("fill-disk", "free-disk"))
 RELAY = "relay"
-AT_RELAY = tuple(name for name in POINTS if name.startswith(("connection.", "router.", "allocator.", "buffer.")))
-AT_DEVICE = tuple(name for name in POINTS if name.startswith(("durable.", "ledger.", "outbox.", "client.")))
+AT_RELAY = tuple(name for name in POINTS if name.startswith(("connection", "router", "allocator", "buffer", "invites")))
+AT_DEVICE = tuple(name for name in POINTS if name.startswith(("durable", "ledger", "outbox", "client")))
 
 
 def story(seed: int) -> Scenario:
@@ -52,8 +54,16 @@ def story(seed: int) -> Scenario:
         given += [{"do": "enable", "device": "c"}, {"do": "join", "device": "d", "from": "c"}]
     else:
         given += [{"do": "join", "device": name} for name in devices[2:]]
-    teller = Teller(chance, devices)
-    steps = [table for _ in range(chance.randint(3, 14)) for table in teller.piece()]
+    pieces = chance.randint(3, 14)
+    joins = chance.randrange(pieces) if len(devices) == 3 and chance.random() < 0.4 else None
+    if joins is not None:
+        given.pop()
+    steps: list[Table] = []
+    for number in range(pieces):
+        if number == joins:
+            steps.append({"do": "join", "device": devices[-1]})
+        members = devices if joins is None or number >= joins else devices[:-1]
+        steps += Teller(chance, members).piece()
     return Scenario(
         format=FORMAT,
         name=f"explore {seed}",
@@ -86,6 +96,8 @@ class Teller:
     def traffic(self, *, patient: bool) -> Table:
         """patient: it may wait for the relay."""
         device, draw = self.device(), self.chance.random()
+        if draw < 0.02 and patient:
+            return {"do": "enqueue", "device": device, "count": 40, "size": 200_000}
         if draw < 0.65:
             do = self.chance.choice(("enqueue", "push") if patient else ("enqueue",))
             return {"do": do, "device": device, "count": self.chance.randint(1, 4), "size": self.chance.choice(SIZES)}
@@ -100,14 +112,20 @@ class Teller:
     def outage(self) -> list[Table]:
         machine, draw = self.machine(), self.chance.random()
         pause: Table = {"do": "wait", "device": machine, "seconds": round(self.chance.uniform(0.01, 90), 2)}
+        if draw < 0.25:
+            device = self.device()
+            return [
+                {"do": "disable", "device": device},
+                {**pause, "device": device},
+                {"do": "enable", "device": device},
+            ]
         if draw < 0.4:
-            first, last = {"do": "partition", "device": machine}, {"do": "heal", "device": machine}
-        elif draw < 0.7:
-            first, last = {"do": "stop-reading", "device": machine}, {"do": "go-on-reading", "device": machine}
-        else:
             first = {"do": "crash", "device": machine, "policy": self.policy(), "down": True}
             return [first, pause, {"do": "restart", "device": machine}]
-        return [first, *(self.traffic(patient=False) for _ in range(self.chance.randint(0, 2))), pause, last]
+        do, undo = self.chance.choice(OUTAGES)
+        others = Teller(self.chance, [name for name in self.devices if do != "fill-disk" or name != machine])
+        meanwhile = [others.traffic(patient=False) for _ in range(self.chance.randint(0, 2))]
+        return [{"do": do, "device": machine}, *meanwhile, pause, {"do": undo, "device": machine}]
 
     def fall(self) -> Table:
         draw = self.chance.random()

@@ -83,10 +83,8 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A row of the trace."""
-
     kind: Kind
-    what: str
+    row: str
 
 
 @dataclass(frozen=True, slots=True)

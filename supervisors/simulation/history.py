@@ -121,3 +121,13 @@ class Down:
 
     def __str__(self) -> str:
         return f"{self.machine} is down"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A relay begins again with its backup: what came after it is gone there, and devices are told of a resync."""
+
+    machine: str
+
+    def __str__(self) -> str:
+        return f"{self.machine} is restored from its backup"

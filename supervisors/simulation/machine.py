@@ -10,59 +10,32 @@ What a life left behind is fenced: its disk is dead, its connections are gone, a
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from random import Random
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import trio
 
 from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
-from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
-from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
+from ferryman.actors.simulated.network import Endpoint
+from ferryman.actors.simulated.ports import InlineThreads, make_simulated_ports
 from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.cable import Hands
 from ferryman.supervisors.simulation.case import ERRORS, IO
-from ferryman.supervisors.simulation.endings import leaves, words
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.history import Down
-from ferryman.supervisors.simulation.scenario import KILL, Scenario
-from ferryman.supervisors.simulation.trace import Kind, Trace
+from ferryman.supervisors.simulation.scenario import KILL
+from ferryman.supervisors.simulation.surroundings import Surroundings
+from ferryman.supervisors.simulation.trace import Kind
 
 T = TypeVar("T")
 
 RESTART_SECONDS = 0.5  # until a service manager has it up again
 LIVES_AT_MOST = 50  # a machine that cannot stay up is a finding, not a loop
-
-
-class Surroundings(Protocol):
-    """What a machine has of its world."""
-
-    seed: int | str
-    scenario: Scenario
-    trace: Trace
-    clock: VirtualClock
-    network: MemoryNetwork
-    machines: dict[str, Machine]
-    history: list[object]
-    crashes: list[str]
-    reached: bool
-    wants_images: bool
-    images: dict[str, str]
-
-    def note(self, what: object) -> None: ...
-    def plan(self, machine: Machine) -> None: ...
-    def life_over(self, machine: Machine) -> None: ...
-    def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
-
-
-class Hands(Protocol):
-    """What steps do to a machine's network."""
-
-    def isolate(self, isolated: bool) -> None: ...
-    def stall(self, stalled: bool) -> None: ...
-    def drop(self) -> None: ...
 
 
 class Crashed(Exception):
@@ -87,6 +60,7 @@ class Machine:
         self.policy = "drop"
         self.nested = 0
         self.ambushes = Ambushes()
+        self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed = False
         self.is_asleep = True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -113,6 +87,10 @@ class Machine:
         if self._ports_now is None:
             raise RuntimeError(f"{self.name} has not lived yet")
         return self._ports_now
+
+    async def change(self) -> None:
+        """Something about it is otherwise than before."""
+        await self._changed.wait()
 
     async def up(self) -> Any:
         """Its process, as soon as it runs."""
@@ -177,9 +155,18 @@ class Machine:
             self.crash(sprung.policy)
             self.disk.require_power()
 
+    def fill_disk(self, full: bool) -> None:
+        """No byte more fits; a life that ends over it is no finding. The next life finds room."""
+        self.faulted = self.faulted or full
+        self.disk.capacity = self.disk.used if full else None
+
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
+
+    def replace_disk(self, contents: Mapping[str, bytes]) -> None:
+        """While it is down: these files, synced, and the faults that still wait for their operation."""
+        self._begin_on(MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other"))
 
     def note(self, kind: Kind, what: str) -> None:
         self.world.trace.add(kind, what, self.name, self.life)
@@ -215,7 +202,11 @@ class Machine:
         try:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
-                async with self.program.open(self, self._ports()) as process:
+                ports = self._ports()
+                while self.chores:
+                    self.chores[0](self, ports)
+                    self.chores.popleft()
+                async with self.program.open(self, ports) as process:
                     self.process = process
                     self.note("life", "is up")
                     self.program.came_up(self, process)
@@ -280,11 +271,19 @@ class Machine:
     def _next_disk(self) -> None:
         self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
-            self.disk = self.disk.after_kill()
+            self._begin_on(self.disk.after_kill())
             return
         if self.world.wants_images and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
-        self.disk = self._after(self.policy)
+        self._begin_on(self._after(self.policy))
+
+    def _begin_on(self, disk: MemoryDisk) -> None:
+        """Until the run's fault has come, lives that end otherwise do not interrupt the count of operations."""
+        if not self.world.reached:
+            old = self.disk
+            disk.operations, disk.fail_with = old.operations, old.fail_with
+            disk.cut_at, disk.cut_after, disk.fail_at = old.cut_at, old.cut_after, old.fail_at
+        self.disk = disk
 
     def _after(self, policy: str) -> MemoryDisk:
         if policy == KILL:

@@ -84,6 +84,12 @@ class RelayProgram(Program):
     def __init__(self) -> None:
         self.totals: Totals | None = None
 
+    def host(self, machine: Machine) -> dict[str, bool]:  # noqa: ARG002
+        return {"restored": False}
+
+    def came_up(self, machine: Machine, process: Any) -> None:  # noqa: ARG002
+        machine.host["restored"] = False
+
     @asynccontextmanager
     async def open(self, machine: Machine, ports: Ports) -> AsyncGenerator[Relay]:
         config = RelayConfig.model_validate(
@@ -98,8 +104,10 @@ class RelayProgram(Program):
             }
         )
         silent = make_log(ports.clock, level="error", stream=StringIO())
-        heard = listener(machine)
-        async with open_relay(config, ports, log=silent, rng=chance(machine), on_event=heard, wal_bytes=0) as relay:
+        heard, restored = listener(machine), machine.host["restored"]
+        async with open_relay(
+            config, ports, log=silent, rng=chance(machine), on_event=heard, wal_bytes=0, restored=restored
+        ) as relay:
             yield relay
 
     async def look_inside(self, machine: Machine) -> None:

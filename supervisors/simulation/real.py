@@ -22,7 +22,7 @@ from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot
 from ferryman.supervisors.simulation.edges import IO_POINTS, remove
-from ferryman.supervisors.simulation.endings import leaves, words
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.fork_server import ForkServer, ServerGone, fork_server
 from ferryman.supervisors.simulation.real_life import live
 from ferryman.supervisors.simulation.real_world import CASE_SECONDS, RealWorld
@@ -50,16 +50,16 @@ class RealRuns:
         self._worlds = worlds
         self._ports = make_real_ports()
 
-    def sweep(self, scenario: Scenario) -> Sweep:
-        """Without a crash, and with one at every spot. Raises BadInput."""
-        return self._watched(partial(self._sweep, scenario))
+    def sweep(self, scenario: Scenario, *, progress: Callable[[Sweep, int], None] | None = None) -> Sweep:
+        """Without a crash, and with one at every spot. Raises BadInput. progress: what is known, and runs to go."""
+        return self._watched(partial(self._sweep, scenario, progress or (lambda _, __: None)))
 
     def replay(self, scenario: Scenario, case: Case) -> Outcome:
         """One run, with all its rows. Raises BadInput."""
         refuse(case)
 
         async def once() -> Outcome:
-            return missed(await self._run(scenario, case, await self._start(scenario), keep=True))
+            return missed(await self._run(scenario, case, await self._start(scenario)))
 
         return self._watched(once)
 
@@ -101,19 +101,16 @@ class RealRuns:
                 folder=folder,
                 ports=self._ports,
                 start=None,
-                keep=False,
             )
             start = await world.live(world.prepare)
         if world.violations or world.crashes:
             raise BadInput(f"given: {(world.violations + world.crashes)[0]}")
         return start
 
-    async def _run(self, scenario: Scenario, case: Case, start: Start | None, *, keep: bool = False) -> Outcome:
+    async def _run(self, scenario: Scenario, case: Case, start: Start | None) -> Outcome:
         """Live through the scenario once. What goes wrong in the world is a violation."""
         async with self._room() as folder:
-            world = RealWorld(
-                scenario, case, server=self._server, folder=folder, ports=self._ports, start=start, keep=keep
-            )
+            world = RealWorld(scenario, case, server=self._server, folder=folder, ports=self._ports, start=start)
             violations: list[str] = []
             try:
                 await world.live(world.tell)
@@ -134,15 +131,13 @@ class RealRuns:
             lives=world.lives,
         )
 
-    async def _sweep(self, scenario: Scenario) -> Sweep:
+    async def _sweep(self, scenario: Scenario, progress: Callable[[Sweep, int], None]) -> Sweep:
         swept = Sweep()
         start = await self._start(scenario)
         cases: list[Case] = []
         for seed in scenario.seeds:
             quiet = await self._run(scenario, Case(seed), start)
-            swept.count(quiet)
-            for place, passed in quiet.passed.items():
-                swept.points[place] = max(passed, swept.points.get(place, 0))
+            swept.count_quiet(scenario, quiet)
             if quiet.ok:
                 cases += [Case(seed, spot, KILL) for spot in real_spots(scenario, quiet.passed)]
         if not cases and not swept.failures and (scenario.crash.points or scenario.crash.every_io):
@@ -157,6 +152,7 @@ class RealRuns:
                 outcome = await self._try(scenario, case, start)
             outcomes.append(outcome)
             swept.count(outcome)
+            progress(swept, len(cases) - len(outcomes))
 
         async with trio.open_nursery() as nursery:
             for case in cases:

@@ -19,7 +19,7 @@ from ferryman.actors.core.crash_points import crashing
 from ferryman.actors.ports import Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.supervisors.simulation.edges import CableNetwork, FolderDisk
-from ferryman.supervisors.simulation.endings import words
+from ferryman.supervisors.simulation.ends import words
 from ferryman.supervisors.simulation.fork_server import Channel, kill_this_process
 from ferryman.supervisors.simulation.frames import (
     LENGTH_BYTES,
@@ -119,8 +119,8 @@ class Life:
         self.crashed = self.faulted = False
         self.program: Any = PROGRAMS.find(birth.program)()
         self.world = Around(self, birth)
-        host: Any = birth.host
-        self.host: Any = TellingHost(cast("dict[str, Any]", host), self.say) if isinstance(host, dict) else host
+        held: Any = birth.host
+        self.host: Any = TellingHost(cast("dict[Any, Any]", held), self.say) if isinstance(held, dict) else held
         self._channel = channel
         self._kept: list[object] = [self]
         self._crash = birth.crash
@@ -147,8 +147,8 @@ class Life:
 
     # --- for the program
 
-    def note(self, kind: Kind, what: str) -> None:
-        self.say(Said(kind, what))
+    def note(self, kind: Kind, row: str) -> None:
+        self.say(Said(kind, row))
 
     def say(self, what: object) -> None:
         self._channel.send(pack(what, self._number_of))
@@ -168,7 +168,9 @@ class Life:
         self._passed.clear()
         self._crash = crash
 
-    def missing(self, hosts: dict[str, Any]) -> list[str]:
+    def missing(self, hosts: dict[str, Any], armed: bool) -> list[str]:
+        if not armed:
+            self._crash = None
         for name, host in hosts.items():
             if name != self.name or not isinstance(host, dict):
                 self.world.machines[name].host = host

@@ -18,7 +18,8 @@ import trio
 
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk
-from ferryman.protocol.errors import AppError
+from ferryman.protocol.errors import AppError, BadInput
+from ferryman.supervisors.simulation.ambush import Ambush
 from ferryman.supervisors.simulation.cable import Cable
 from ferryman.supervisors.simulation.edges import files_of, put_files
 from ferryman.supervisors.simulation.fork_server import ForkServer
@@ -34,8 +35,10 @@ from ferryman.supervisors.simulation.frames import (
     Said,
     Up,
 )
+from ferryman.supervisors.simulation.history import Down
 from ferryman.supervisors.simulation.machine import Crashed, Machine, Surroundings
 from ferryman.supervisors.simulation.remote import Line
+from ferryman.supervisors.simulation.scenario import KILL
 
 REST_SECONDS = 0.0  # a process that is buried leaves nothing that must settle
 PROCESS_ID_BYTES = 4
@@ -72,13 +75,13 @@ class RealMachine(Machine):
     def endpoint(self) -> Cable:
         return self.cable
 
-    async def missing(self) -> list[str]:
-        """What its process says that it still has to do."""
+    async def missing(self, *, armed: bool) -> list[str]:
+        """What its process says that it still has to do. armed: its crash still waits for its point."""
         if self._line is None or self.process is None:
             return [f"{self.name} is down"]
         hosts = {name: one.host for name, one in self.world.machines.items()}
         try:
-            return await self._line.root.missing(hosts)
+            return await self._line.root.missing(hosts, armed)
         except Crashed:
             return [f"{self.name} goes down"]
 
@@ -102,9 +105,14 @@ class RealMachine(Machine):
 
     def crash(self, policy: str) -> None:
         """SIGKILL, whatever the policy: no hand of ours takes the power from a real disk."""
-        self.note("crash", "SIGKILL" if policy == "kill" else f"SIGKILL, for {policy}")
+        self.note("crash", "SIGKILL" if policy == KILL else f"SIGKILL, for {policy}")
         self.real.server.kill(self._process_id)
         self._go_down()
+
+    def lay(self, ambush: Ambush) -> None:
+        raise BadInput(
+            f"crash-at {ambush.point}: for real, name the crash in [crash] or with --case; or leave out --real"
+        )
 
     def start(self, work: Callable[[Any], Awaitable[None]]) -> None:
         async def beside(process: Any) -> None:
@@ -156,6 +164,7 @@ class RealMachine(Machine):
             self._tell()
             with trio.CancelScope(shield=True):
                 await self._bury(stream)
+        self.world.note(Down(self.name, self.life))
 
     async def _bury(self, stream: trio.abc.Stream) -> None:
         """Whatever it is doing: after this nothing of it is left."""
@@ -178,8 +187,8 @@ class RealMachine(Machine):
                 self.note("life", "is up")
                 self.program.came_up(self, self.process)
                 self._tell()
-            case Said(kind, what):
-                self.note(kind, what)
+            case Said(kind, row):
+                self.note(kind, row)
             case Noted(what):
                 self.world.note(what)
             case Passed(point):

@@ -25,7 +25,6 @@ from ferryman.supervisors.simulation.world import Start, World
 
 CASE_SECONDS = 120.0  # a run that needs more hangs
 SETTLE_SECONDS = 60.0  # once the faults have stopped: a client that waits longest tries again after 30 s
-FOLLOW_SECONDS = 5.0  # what follows from the steps belongs to them, as long as it goes on by itself
 LOOK_SECONDS = 0.1  # each look is a question to every process
 
 T = TypeVar("T")
@@ -34,8 +33,8 @@ T = TypeVar("T")
 class RealTrace(Trace):
     """Seconds since the run began. No two real runs are one run: there is no hash to compare."""
 
-    def __init__(self, *, keep: bool) -> None:
-        super().__init__(keep=keep)
+    def __init__(self) -> None:
+        super().__init__(keep=True)  # a run that failed is not to be had again
         self._zero = trio.current_time()
 
     def add(self, kind: Kind, what: str, machine: str = "", life: int = 0) -> None:
@@ -64,14 +63,13 @@ class RealWorld(World):
         folder: Path,
         ports: Ports,
         start: Start | None,
-        keep: bool,
     ) -> None:
         self.server = server
         self.folder = folder
         self.ports = ports
         self.listening: dict[str, int] = {}
         self.real: list[RealMachine] = []
-        super().__init__(scenario, case, RealTrace(keep=keep), start)
+        super().__init__(scenario, case, RealTrace(), start)
         self.clock: VirtualClock = RealClock()
 
     def _machine(self, name: str, program: Any) -> Machine:
@@ -100,18 +98,14 @@ class RealWorld(World):
         return sum(machine.life for machine in self.real)
 
     async def settle(self, when: str) -> None:
-        missing = await self._until_nothing_is_missing(SETTLE_SECONDS)
-        if missing:
-            self.violations.append(f"{when}: after {SETTLE_SECONDS:.0f} s without a fault: {'; '.join(missing)}")
-
-    async def _until_nothing_is_missing(self, seconds: float) -> list[str]:
         missing = ["nothing was looked at"]
-        with trio.move_on_after(seconds):
+        with trio.move_on_after(SETTLE_SECONDS):
             while missing:
-                missing = [said for machine in self.real for said in await machine.missing()]
+                missing = [said for machine in self.real for said in await machine.missing(armed=self.armed)]
                 if missing:
                     await trio.sleep(LOOK_SECONDS)
-        return missing
+        if missing:
+            self.violations.append(f"{when}: after {SETTLE_SECONDS:.0f} s without a fault: {'; '.join(missing)}")
 
     # --- crashes
 
@@ -119,15 +113,13 @@ class RealWorld(World):
         self.armed = True
 
     def disarm(self) -> None:
+        """Each process hears of it with the next look, which is before anything else."""
         self.armed = False
 
     async def _take_all(self, steps: list[Step]) -> None:
         for machine in self.real:
             await machine.arm(self.crash_of(machine))
         await super()._take_all(steps)
-        await self._until_nothing_is_missing(FOLLOW_SECONDS)
-        for machine in self.real:
-            await machine.arm(None)
 
     def crash_of(self, machine: Machine) -> tuple[str, int] | None:
         """Where this life of it kills itself."""

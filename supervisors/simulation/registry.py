@@ -25,13 +25,19 @@ class Step(BaseModel):
     """One thing that happens. A field is a key of the script's `[[step]]`.
 
     again: a step that a crash interrupts is told again to the next life of its machine; False: its outcome stays
-    unknown."""
+    unknown. program: what its machines have to run, "" for anything."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     again: ClassVar[bool] = True
     name: ClassVar[str] = ""
+    program: ClassVar[str] = ""
 
     device: str = "a"
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """All that the step has to do with, by name."""
+        return (self.device,)
 
     async def run(self, world: Any) -> None:  # noqa: ARG002
         """Do it. Waits for what the step promises, not for what follows from it."""
@@ -47,7 +53,6 @@ class Register(dict[str, T]):
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
-        self.ours: tuple[str, ...] = ()  # the product's own
 
     def add(self, name: str, thing: T) -> None:
         """Raises BadInput for a name that is taken: the second would hide the first."""
@@ -65,6 +70,10 @@ class Register(dict[str, T]):
         """Every name, in the order in which they were registered."""
         import_module("ferryman.supervisors.simulation.everything")
         return list(self)
+
+    def ours(self) -> tuple[str, ...]:
+        """The product's own."""
+        return tuple(name for name in self.all() if self[name].__module__.startswith("ferryman."))
 
 
 def meant(name: str, known: list[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from ferryman.supervisors.simulation.real import left_out
 from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.sweep import Cell, Sweep
@@ -23,15 +24,15 @@ def lines(scenario: Scenario, swept: Sweep, seconds: float) -> Iterator[str]:
     )
 
 
-def real_lines(scenario: Scenario, swept: Sweep, seconds: float, left_out: Iterable[str]) -> Iterator[str]:
-    """Of a sweep with real processes. left_out: what the script asks for and was not done."""
+def real_lines(scenario: Scenario, swept: Sweep, seconds: float) -> Iterator[str]:
+    """Of a sweep with real processes, and what the script asks for that was not done."""
     yield f"{scenario.name}: {verdict(swept)}, with real processes and SIGKILL"
     yield from matrix(swept)
     restarts = swept.lives - len(scenario.world) * swept.runs
     yield (
         f"{swept.runs:,} runs, {swept.lives:,} lives of processes, {restarts:,} restarts after SIGKILL, {seconds:.1f} s"
     )
-    for said in left_out:
+    for said in left_out(scenario):
         yield f"not done for real: {said}"
 
 
@@ -68,17 +69,3 @@ def finding(outcome: Outcome) -> Iterator[str]:
     yield f"  the last {min(LAST_ROWS, len(outcome.rows))} of {len(outcome.rows):,} rows, trace {outcome.hash}:"
     for row in outcome.rows[-LAST_ROWS:]:
         yield f"    {row}"
-
-
-def failure(outcome: Outcome, script: str, options: str = "") -> Iterator[str]:
-    """A finding, and the line that does it again."""
-    yield from finding(outcome)
-    yield f"  again: ferryman sim run {script} --case {outcome.case}{options}"
-
-
-def one_run(outcome: Outcome, script: str) -> Iterator[str]:
-    """All that happened in it."""
-    yield from map(str, outcome.rows)
-    yield f"{script}: {outcome.case}: {'ok' if outcome.ok else 'violated'}, trace {outcome.hash}"
-    for said in outcome.violations:
-        yield f"  {said}"

@@ -21,14 +21,14 @@ from ferryman.actors.core.crash_points import crashing
 from ferryman.actors.core.determinism import seeded_scheduler
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import Case
-from ferryman.supervisors.simulation.endings import leaves, words
+from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.guards import guarded
 from ferryman.supervisors.simulation.registry import INVARIANTS
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Row, Trace
-from ferryman.supervisors.simulation.world import Start, World
+from ferryman.supervisors.simulation.world import Start, StepFailed, World
 
-WATCHDOG_SECONDS = 60  # of real time: a run that needs more hangs
+WATCHDOG_SECONDS = 60  # of the processor: a run that needs more hangs
 VIRTUAL_SECONDS = 1e9
 GIVEN_SEED = 0
 
@@ -54,6 +54,7 @@ class Outcome:
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     lives: int = 0
     steps: int = 0
+    missed: bool = False  # all held, and the crash never came
 
     @property
     def ok(self) -> bool:
@@ -73,11 +74,13 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         violations.append(f"the world ended: {words(error)}")
     if not violations:
         violations = judge(world)
-    if case.spot is not None and not world.reached and not violations:
+    missed = case.spot is not None and not world.reached and not violations
+    if missed:
         violations.append(f"{case.spot} is never reached: the crash did not happen")
-    missed = [f"{machine.name}:{one.point}" for machine in world.machines.values() for one in machine.ambushes.missed]
-    if missed and not violations:
-        violations.append(f"crash-at: {', '.join(missed)} is never reached: the crash did not happen")
+    asleep = [f"{machine.name}:{one.point}" for machine in world.machines.values() for one in machine.ambushes.missed]
+    if asleep and not violations:
+        missed = True
+        violations.append(f"crash-at: {', '.join(asleep)} is never reached: the crash did not happen")
     lives = sum(machine.life for machine in world.machines.values())
     return Outcome(
         case,
@@ -89,6 +92,7 @@ def run_case(scenario: Scenario, case: Case, *, keep: bool = False, every_step: 
         world.images,
         lives,
         trace.steps,
+        missed,
     )
 
 
@@ -121,7 +125,10 @@ def start_of(scenario: Scenario) -> Start | None:
     key = repr((scenario.given, scenario.world, scenario.weather, scenario.uses))
     if key not in _starts:
         world = World(scenario, Case(GIVEN_SEED), Trace())
-        _starts[key] = live(world.prepare, world, GIVEN_SEED)
+        try:
+            _starts[key] = live(world.prepare, world, GIVEN_SEED)
+        except* StepFailed as group:
+            raise BadInput(f"given: {leaves(group)[0]}") from group
         if world.violations or world.crashes:
             raise BadInput(f"given: {(world.violations + world.crashes)[0]}")
     return _starts[key]
@@ -130,7 +137,7 @@ def start_of(scenario: Scenario) -> Start | None:
 def judge(world: World) -> list[str]:
     """What every invariant has to say."""
     wanted = world.scenario.expect.invariants
-    names = INVARIANTS.ours if wanted is None else wanted
+    names = INVARIANTS.ours() if wanted is None else wanted
     return [f"{name}: {said}" for name in names for said in ask_check(name, world)]
 
 
@@ -145,15 +152,22 @@ def ask_check(name: str, world: World) -> Generator[str]:
 
 @contextmanager
 def watchdog(seconds: float = WATCHDOG_SECONDS) -> Generator[None]:
-    """A loop without a checkpoint is stopped where it stands. Only in the main thread, where signals arrive."""
+    """A loop without a checkpoint is stopped where it stands. Only in the main thread, where signals arrive.
+
+    It counts the processor's time, for a machine may have other things to do; and ten times as much of a clock's, for
+    who waits for a lock takes none."""
 
     def bark(_: int, __: FrameType | None) -> None:
-        raise Hung(f"the run did not come back to the scheduler for {seconds:.0f} s")
+        raise Hung(f"the run did not come back to the scheduler for {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, bark)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = ((signal.SIGVTALRM, signal.ITIMER_VIRTUAL, seconds), (signal.SIGALRM, signal.ITIMER_REAL, seconds * 10))
+    before = [(number, signal.signal(number, bark)) for number, _, _ in timers]
     try:
+        for _, timer, wait in timers:
+            signal.setitimer(timer, wait)
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for _, timer, _ in timers:
+            signal.setitimer(timer, 0)
+        for number, was in before:
+            signal.signal(number, was)

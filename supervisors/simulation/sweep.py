@@ -48,6 +48,14 @@ class Sweep:
         if not outcome.ok:
             self.failures.append(outcome)
 
+    def count_quiet(self, scenario: Scenario, quiet: Outcome) -> None:
+        """A run without a crash: what it passes is what there is to crash at. Raises BadInput."""
+        self.count(quiet)
+        if quiet.ok and not any(quiet.passed.get((name, point)) for name in scenario.world for point in RECORDS):
+            raise BadInput(IDLE)
+        for place, passed in quiet.passed.items():
+            self.points[place] = max(passed, self.points.get(place, 0))
+
     def count_same(self, case: Case, ok: bool) -> None:
         self.same += 1
         self._enter(case, ok)
@@ -92,11 +100,7 @@ def sweep(
     groups: list[Group] = []
     for seed in scenario.seeds:
         quiet = run_case(scenario, Case(seed))
-        result.count(quiet)
-        if quiet.ok and not any(quiet.passed.get((name, point)) for name in scenario.world for point in RECORDS):
-            raise BadInput(IDLE)
-        for place, passed in quiet.passed.items():
-            result.points[place] = max(passed, result.points.get(place, 0))
+        result.count_quiet(scenario, quiet)
         if quiet.ok:
             groups += [
                 Group(seed, spot, nested) for spot in spots(scenario, quiet.passed) for nested in scenario.nested
@@ -159,12 +163,17 @@ def spots(scenario: Scenario, passed: Mapping[tuple[str, str], int]) -> Iterator
 
 def at_point(wanted: str, machines: Iterable[str], passed: Mapping[tuple[str, str], int]) -> Iterator[Spot]:
     machine, name = machine_of(wanted), wanted.rpartition(":")[2]
+    wanted_of = (machine,) if machine else tuple(machines)
     found = False
     for (where, point), count in passed.items():
-        fits = point != IO and (name in (point, EVERY_POINT)) and where in ((machine,) if machine else machines)
+        fits = point != IO and (name in (point, EVERY_POINT)) and where in wanted_of
         for number in range(1, count + 1) if fits else ():
             found = True
             yield Spot(where, point, number)
     if not found:
-        known = sorted({point for _, point in passed if point != IO})
-        raise BadInput(f"crash.points: {wanted!r} is never reached{meant(name, known)}")
+        raise BadInput(f"crash.points: {wanted!r} is never reached{meant(name, known_to(wanted_of, passed))}")
+
+
+def known_to(machines: Iterable[str], passed: Mapping[tuple[str, str], int]) -> list[str]:
+    """The points that these machines pass."""
+    return sorted({point for machine, point in passed if machine in machines and point != IO})

@@ -79,7 +79,7 @@ def cause(job: Job, hash_seed: int) -> str:
 
 def difference(job: Job, hash_seed: int) -> str:
     """The first row of the trace that is another one there."""
-    here = [str(row) for row in run_case(job.scenario, job.case, keep=True).rows]
+    here = map(str, run_case(job.scenario, job.case, keep=True).rows)
     ((_, there),) = elsewhere([job], keep=True, hash_seed=hash_seed)
     for number, (ours, theirs) in enumerate(zip_longest(here, there, fillvalue="nothing more"), 1):
         if ours != theirs:
@@ -104,7 +104,7 @@ def main() -> None:
     for told in request["jobs"]:
         job = heard(told)
         outcome = run_case(job.scenario, job.case, keep=request["keep"])
-        sys.stdout.write(json.dumps({"hash": outcome.hash, "rows": [str(row) for row in outcome.rows]}) + "\n")
+        sys.stdout.write(json.dumps({"hash": outcome.hash, "rows": list(map(str, outcome.rows))}) + "\n")
 
 
 if __name__ == "__main__":

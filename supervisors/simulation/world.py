@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from random import Random
+from traceback import extract_tb
 from typing import Any
 
 import trio
@@ -19,8 +20,9 @@ import trio
 from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.actors.simulated.ports import VirtualClock
+from ferryman.protocol.errors import AppError
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case
-from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine
+from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine, words
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Trace
@@ -36,6 +38,10 @@ class Start:
 
     machines: Mapping[str, tuple[Mapping[str, bytes], Any]]
     history: tuple[object, ...]
+
+
+class StepFailed(Exception):
+    """A step cannot be done, whatever crashes: the script asks for what is not there, or the step has a bug."""
 
 
 def earlier(one: Any, seconds: float) -> object:
@@ -167,6 +173,10 @@ class World:
                 except Crashed:
                     if step.again:
                         continue
+                except Exception as error:
+                    at = extract_tb(error.__traceback__)[-1]
+                    where = "" if isinstance(error, AppError) else f" ({at.filename}:{at.lineno})"
+                    raise StepFailed(f"{step.name} of {step.device}: {words(error)}{where}") from error
                 return
         self.violations.append(f"the step {step.name} of {step.device} did not end within {STEP_SECONDS:.0f} s")
 
@@ -178,6 +188,7 @@ class World:
             await machine.up()
             machine.endpoint.isolate(False)
             machine.endpoint.stall(False)
+            machine.fill_disk(False)
             machine.program.heal(machine)
 
     async def settle(self, when: str) -> None:
@@ -195,16 +206,21 @@ class World:
 
     def plan(self, machine: Machine) -> None:
         """A life begins: what will happen to its disk."""
-        if machine.life > 1 and machine.nested:
-            machine.disk.cut_at = machine.nested
+        if self.reached and machine.nested:
+            machine.disk.cut_at = machine.disk.operations + machine.nested
             machine.nested = 0
         else:
             machine.ambushes.arm(machine.disk)
 
     def life_over(self, machine: Machine) -> None:
-        """What its disk did in the first life is where a case may crash it, however that life ended."""
-        if self.armed and machine.life == 1 and machine.name in self._marks:
-            self.passed[machine.name, IO] = machine.disk.operations - self._marks[machine.name]
+        """A crash ends the count: what its disk did until then is where a case may crash it."""
+        if self.armed and machine.crashed:
+            self._count_operations(machine.name)
+
+    def _count_operations(self, name: str) -> None:
+        before = self._marks.pop(name, None)
+        if before is not None:
+            self.passed[name, IO] = self.machines[name].disk.operations - before
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
@@ -226,8 +242,8 @@ class World:
         self._watched = disk
 
     def disarm(self) -> None:
-        for name in self._marks:
-            self.life_over(self.machines[name])
+        for name in list(self._marks):
+            self._count_operations(name)
         self.armed = False
         for machine in self.machines.values():
             machine.ambushes.clear(machine.disk)

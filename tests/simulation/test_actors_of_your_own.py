@@ -142,3 +142,10 @@ def test_a_name_that_is_taken_is_not_given_again(register, what):
     names = {"step": "push", "invariant": "ledger", "program": "relay"}
     with pytest.raises(BadInput, match=f"there is a {what} '{names[what]}' already"):
         register(names[what])(Step)
+
+
+def test_an_actor_s_own_invariants_judge_no_other_scenario():
+    story = check(
+        {"format": FORMAT, "name": "x", "machines": {"relay": "relay"}, "step": [{"do": "wait", "device": "relay"}]}
+    )
+    assert run_case(story, parse_case("-/-/0")).violations == ()

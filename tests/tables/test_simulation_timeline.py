@@ -73,6 +73,7 @@ def test_what_comes_from_a_world_is_text_and_no_markup():
     assert "a &lt;world&gt;" in html
     assert "pushed &lt;0a&gt; &amp; more" in html
     assert "<world>" not in html
+    assert "<0a>" not in html
 
 
 def test_the_page_loads_nothing():

@@ -1,4 +1,4 @@
-"""How a life ended, out of the groups that nurseries make of it."""
+"""How a process ended: the exceptions that came out of it, without the groups around them."""
 
 from __future__ import annotations
 
