@@ -1,5 +1,6 @@
 """The simulator's teeth: planted bugs are what their tables say, are caught for what they are; a line replays it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_a_text_that_does_not_stand_there_once_is_no_bug(source):
 
 def test_a_bug_that_comes_after_its_module_is_refused():
     with pytest.raises(NotPlanted, match="was loaded before it"):
-        plant(BUGS["reply-before-append"])
+        plant(replace(HARMLESS, module="protocol.errors"))
 
 
 def test_a_table_with_an_unknown_key_or_a_name_twice_is_refused(tmp_path):

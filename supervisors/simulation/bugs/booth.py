@@ -148,7 +148,8 @@ class Sell(Step):
                     raise
             else:
                 if not is_full(reply):
-                    world.note(Replied(f"{self.device}/{self.counter} to {buyer}", do.command_id, reply))
+                    world.note(Replied(self.device, do.command_id, reply))
+                    world.machine(self.device).host.setdefault("told", {})[self.counter, buyer] = reply
                     return
             await trio.sleep(AGAIN_SECONDS)
 
@@ -163,11 +164,7 @@ def tickets(world: Any) -> Iterator[str]:
             state: Tickets | None = machine.host.get(name)
             if state is None:
                 continue
-            told = {
-                one.machine.partition(" to ")[2]: one.reply
-                for one in world.history
-                if isinstance(one, Replied) and one.machine.startswith(f"{machine.name}/{name} to ")
-            }
+            told = {buyer: number for (at, buyer), number in machine.host.get("told", {}).items() if at == name}
             sold = {buyer: number for number, buyer in enumerate(state.buyers, 1)}
             if len(sold) != len(state.buyers):
                 yield f"{name} sold to somebody twice: {', '.join(state.buyers)}"
