@@ -26,6 +26,9 @@ from ferryman.protocol.machine import Command, DebtId, Effect
 Perform: TypeAlias = Callable[[Context[Any], DebtId, Effect], Awaitable[Command[Any] | None]]
 Feed: TypeAlias = Callable[[Command[Any]], Awaitable[object]]
 
+DEBT = " owes "
+"""In the names of the tasks that work on debts: who looks at a tree of tasks sees what is still owed."""
+
 
 class Debts:
     """The debts of one incarnation. An exception in `perform` is a crash of the incarnation."""
@@ -47,7 +50,7 @@ class Debts:
             if debt_id not in self._begun:
                 scope = trio.CancelScope()
                 self._begun[debt_id] = effect, scope
-                self._ctx.tasks.start_soon(self._work, debt_id, effect, scope, name=f"{self._ctx.path} owes {debt_id}")
+                self._ctx.tasks.start_soon(self._work, debt_id, effect, scope, name=f"{self._ctx.path}{DEBT}{debt_id}")
 
     async def _work(self, debt_id: DebtId, effect: Effect, scope: trio.CancelScope) -> None:
         with scope:

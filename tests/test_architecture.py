@@ -19,6 +19,9 @@ FLOORS = ("protocol", "actors", "supervisors")  # from the ground up
 PORTS = ("actors/ports.py", "actors/real_ports.py", "actors/local_sockets.py", "actors/simulated/disk.py")
 GUARDS = "supervisors/simulation/guards.py"  # takes all that away from a simulation
 POOL = "supervisors/simulation/pool.py"  # shares runs among processes
+SELF_TEST = "supervisors/simulation/self_test.py"  # plants bugs in processes of their own
+TWICE = "supervisors/simulation/twice.py"  # lives through a run once more in another process
+FORK_SERVER = "supervisors/simulation/fork_server.py"  # real runs start, kill and hear processes through it alone
 EDGES = ("supervisors/cli/", "supervisors/demo/")  # they start processes and show files to people
 
 
@@ -179,6 +182,12 @@ def test_clock_chance_and_the_outside_world_come_in_through_ports():
 def outside_for(file: str) -> frozenset[str]:
     if file == POOL:
         return OUTSIDE - {"concurrent.futures", "multiprocessing"}
+    if file == SELF_TEST:
+        return OUTSIDE - {"concurrent.futures", "subprocess"}
+    if file == TWICE:
+        return OUTSIDE - {"subprocess"}
+    if file == FORK_SERVER:
+        return OUTSIDE - {"select", "socket", "tempfile", "threading"}
     return OUTSIDE - {"subprocess", "tempfile"} if file.startswith(EDGES) else OUTSIDE
 
 

@@ -207,10 +207,15 @@ class MemoryDisk:
         self._operate("truncate", name, lambda: inode.truncate(length))
 
     def sync(self, inode: Inode, name: str | None) -> None:
+        """A failed one is as Linux has it: what was written counts as clean, is read again, and never gets there."""
         self.syncs += 1
-        if self.syncs == self.fail_sync_at:
-            raise OSError(EIO, SAYS[EIO])
-        self._operate("sync", name, inode.sync)
+        try:
+            if self.syncs == self.fail_sync_at:
+                raise OSError(EIO, SAYS[EIO])
+            self._operate("sync", name, inode.sync)
+        except OSError:
+            inode.unsynced.clear()
+            raise
 
     def create(self, name: str, inode: Inode) -> None:
         self._operate("create", name, lambda: self._change_name(name, inode))
@@ -242,9 +247,10 @@ class MemoryDisk:
         if self.read_only:
             raise OSError(EROFS, SAYS[EROFS])
         if number == self.fail_at:
+            error = OSError(self.fail_with, SAYS.get(self.fail_with, "failed"))
             if self.on_failure is not None:
                 self.on_failure()
-            raise OSError(self.fail_with, SAYS.get(self.fail_with, "failed"))
+            raise error
         act()
         if number == self.cut_after:
             self.cut()

@@ -54,8 +54,8 @@ class Inode:
     def twin(self) -> Inode:
         """The same file after kill -9: what was written is there, and still not synced."""
         twin = Inode(self.kept)
-        for offset, data in self.unsynced:
-            twin.truncate(offset) if data is None else twin.write(offset, data)
+        twin.seen = bytearray(self.seen)
+        twin.unsynced = list(self.unsynced)
         return twin
 
     def survive(self, policy: str, chance: Random) -> bytearray:

@@ -93,7 +93,8 @@ class InlineThreads:
         if self._held is not None:
             await self._held.wait()
         half = self._delay() / 2 if self._delay is not None else 0.0
-        await pause(half)
+        if half:
+            await pause(half)
         done = work()
         await pause(half)
         return done
@@ -101,6 +102,9 @@ class InlineThreads:
 
 async def pause(seconds: float) -> None:
     """Begun work is waited for, its result is not lost: no cancel gets through."""
+    if not seconds:
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return
     with trio.CancelScope(shield=True):
         await trio.sleep(seconds)
 

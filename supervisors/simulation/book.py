@@ -38,6 +38,7 @@ from ferryman.supervisors.simulation.history import Replied
 from ferryman.supervisors.simulation.machine import Crashed, Machine
 from ferryman.supervisors.simulation.programs import KEYS, LEDGER, program
 from ferryman.supervisors.simulation.registry import Step, invariant, step
+from ferryman.supervisors.simulation.service import serviced
 from ferryman.supervisors.spec import ChildSpec
 from ferryman.supervisors.system import System
 
@@ -114,13 +115,13 @@ async def put(question: Do[int], system: System) -> Any:
 @step("compact")
 class Compact(Step):
     async def run(self, world: Any) -> None:
-        await world.machine(self.device).serviced(compacted)
+        await serviced(world.machine(self.device), compacted)
 
 
 @step("migrate")
 class Migrate(Step):
     async def run(self, world: Any) -> None:
-        await world.machine(self.device).serviced(migrated, before=aged)
+        await serviced(world.machine(self.device), migrated, before=aged)
 
 
 @invariant("book")

@@ -14,6 +14,7 @@ import re
 from dataclasses import dataclass
 
 from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.simulation.registry import meant
 from ferryman.supervisors.simulation.scenario import ALL_POLICIES
 
 IO = "io"
@@ -75,8 +76,10 @@ def parse_case(text: str) -> Case:
     if spot is None:
         raise BadInput(f"--case {text!r}: {where!r} is no point; as in relay:buffer.commit#1 or a:io#31")
     if policy not in ALL_POLICIES:
-        raise BadInput(f"--case {text!r}: there is no policy {policy!r}: one of {', '.join(ALL_POLICIES)}")
+        raise BadInput(f"--case {text!r}: there is no policy {policy!r}{meant(policy, list(ALL_POLICIES))}")
     machine, point, sign, number = spot.groups()
+    if int(number) < 1:
+        raise BadInput(f"--case {text!r}: {where!r}: points and operations are counted from 1")
     return Case(
         int(seed), Spot(machine, point, int(number), sign == "+"), policy, tuple(map(int, nested.split("~")[1:]))
     )

@@ -7,7 +7,7 @@ say it had. What it has stored outlives every crash of the machine; what it had 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from typing import Any
 import trio
 
 from ferryman.actors.ports import Ports
-from ferryman.protocol.sync.events import BlobPushed, Connected, HistoryFork, HistoryGap, ResyncRequired
+from ferryman.protocol.sync.errors import Closed
+from ferryman.protocol.sync.events import BlobPushed, Connected, Error, HistoryFork, HistoryGap, ResyncRequired
 from ferryman.supervisors.config import ControlConfig, KeysConfig, RuntimeConfig, SyncConfig
 from ferryman.supervisors.runtime import Runtime, open_runtime
-from ferryman.supervisors.simulation.history import Handed, Pushed, Taken, Told
+from ferryman.supervisors.simulation.history import Denied, Handed, Pushed, Taken, Told
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import Program, chance, listener
 from ferryman.supervisors.simulation.registry import PROGRAMS
@@ -30,11 +31,14 @@ HOME = Path("/home")
 class Host:
     """stored: blob ID -> its data, in the order in which they came. sent: what enqueue() has returned for.
 
+    group: the name of the device that made its group, once it is in one. earlier: what its group had sent by then.
     patience: how many blobs it still takes, None for all that come. losing: how many it gets and does not store."""
 
     stored: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     sent: list[bytes] = field(default_factory=list[bytes])
     enabled: bool = False
+    group: str = ""
+    earlier: list[bytes] = field(default_factory=list[bytes])
     patience: int | None = None
     losing: int = 0
     attempts: int = 0
@@ -77,16 +81,21 @@ class DeviceProgram(Program):
         if (waiting := runtime.sync.outbox().count) > 0:
             yield f"{machine.name} has {waiting} blobs in its outbox"
         if host.patience is None:
-            lacking = [data for data in sent_by_others(machine) if data not in host.stored.values()]
+            lacking = [data for data in due(machine) if data not in host.stored.values()]
             if lacking:
                 yield f"{machine.name} lacks {len(lacking)} blobs, first {lacking[0][:24]!r}"
 
 
 def sent_by_others(machine: Machine) -> Iterator[bytes]:
-    """What enqueue() has returned for, on the devices that sync."""
+    """What enqueue() has returned for, on the other devices of its group."""
     for other in machine.world.machines.values():
-        if isinstance(other.host, Host) and other is not machine and other.host.enabled:
+        if isinstance(other.host, Host) and other is not machine and other.host.group == machine.host.group:
             yield from other.host.sent
+
+
+def due(machine: Machine) -> Iterator[bytes]:
+    """What it has to get: all that was sent since it is a member. The relay may be rid of what came before."""
+    return (data for data in sent_by_others(machine) if data not in machine.host.earlier)
 
 
 async def listen(machine: Machine, runtime: Runtime) -> None:
@@ -95,6 +104,8 @@ async def listen(machine: Machine, runtime: Runtime) -> None:
             match event:
                 case BlobPushed(blob_id, cursor):
                     machine.world.note(Pushed(machine.name, blob_id, cursor, trio.current_time()))
+                case Error(code, _) if code:
+                    machine.world.note(Denied(machine.name, code))
                 case HistoryGap() | HistoryFork() | ResyncRequired():
                     machine.world.note(Told(machine.name, event))
                 case _:
@@ -102,9 +113,14 @@ async def listen(machine: Machine, runtime: Runtime) -> None:
 
 
 async def take_what_comes(machine: Machine, runtime: Runtime) -> None:
+    """Until the runtime ends: a host that is in the middle of something then is told so."""
+    with suppress(Closed):
+        await take_all(machine, runtime)
+
+
+async def take_all(machine: Machine, runtime: Runtime) -> None:
     host: Host = machine.host
-    stream = runtime.sync.blobs()
-    async for blob in stream:
+    async for blob in runtime.sync.blobs():
         machine.world.note(Handed(machine.name, machine.life, blob.id, blob.cursor, blob.data, blob.sender))
         if host.losing:
             host.losing -= 1

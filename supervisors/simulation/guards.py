@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import io
 import os
 import random
 import socket
@@ -36,14 +37,18 @@ POISONS: list[tuple[Any, str, str]] = [
     (trio.to_thread, "run_sync", "a thread"),
     (socket.socket, "connect", "a socket"),
     (socket.socket, "bind", "a socket"),
+    (socket, "getaddrinfo", "a socket"),
     (builtins, "open", "a file"),
+    (io, "open", "a file"),
     (os, "open", "a file"),
     (time, "time", "the clock"),
     (time, "time_ns", "the clock"),
     (time, "monotonic", "the clock"),
     (time, "perf_counter", "the clock"),
     (time, "perf_counter_ns", "the clock"),
+    (time, "sleep", "the clock"),
     (os, "urandom", "chance"),
+    (random, "_urandom", "chance"),  # what `secrets` and SystemRandom draw from
     (random, "random", "chance"),
     (random, "choice", "chance"),
     (random, "randint", "chance"),

@@ -37,6 +37,17 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """The relay refused a push for now. It is sent again, and what was on its way behind it may come before it."""
+
+    device: str
+    code: int
+
+    def __str__(self) -> str:
+        return f"{self.device} was refused with {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
 class Handed:
     """The host got it in its stream. taken: the host stored it, and `taken()` has returned."""
 
@@ -99,6 +110,17 @@ class Told:
 
     def __str__(self) -> str:
         return f"{self.device} heard {type(self.event).__name__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """A life of a machine ended."""
+
+    machine: str
+    life: int
+
+    def __str__(self) -> str:
+        return f"{self.machine} is down"
 
 
 @dataclass(frozen=True, slots=True)

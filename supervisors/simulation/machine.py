@@ -14,44 +14,28 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from random import Random
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, ClassVar, TypeVar
 
 import trio
 
 from ferryman.actors.ledger_file import FatalStorageError
 from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
-from ferryman.actors.simulated.network import Endpoint, MemoryNetwork
-from ferryman.actors.simulated.ports import InlineThreads, VirtualClock, make_simulated_ports
-from ferryman.supervisors.simulation.scenario import KILL, Scenario
-from ferryman.supervisors.simulation.trace import Trace
+from ferryman.actors.simulated.network import Endpoint
+from ferryman.actors.simulated.ports import InlineThreads, make_simulated_ports
+from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.cable import Hands
+from ferryman.supervisors.simulation.case import ERRORS, IO
+from ferryman.supervisors.simulation.ends import leaves, words
+from ferryman.supervisors.simulation.history import Down
+from ferryman.supervisors.simulation.scenario import KILL
+from ferryman.supervisors.simulation.surroundings import Surroundings
+from ferryman.supervisors.simulation.trace import Kind
 
 T = TypeVar("T")
 
 RESTART_SECONDS = 0.5  # until a service manager has it up again
 LIVES_AT_MOST = 50  # a machine that cannot stay up is a finding, not a loop
-
-
-class Surroundings(Protocol):
-    """What a machine has of its world."""
-
-    seed: int | str
-    scenario: Scenario
-    trace: Trace
-    clock: VirtualClock
-    network: MemoryNetwork
-    machines: dict[str, Machine]
-    history: list[object]
-    crashes: list[str]
-    reached: bool
-    wants_images: bool
-    images: dict[str, str]
-
-    def note(self, what: object) -> None: ...
-    def plan(self, machine: Machine) -> None: ...
-    def recovered(self, machine: Machine) -> None: ...
-    def count_crash(self, machine: Machine) -> None: ...
-    def disk_delay(self, seed: str) -> Callable[[], float] | None: ...
 
 
 class Crashed(Exception):
@@ -61,12 +45,14 @@ class Crashed(Exception):
 class Machine:
     """disk: of this life. process: what `program` opened, while it is up. host: what outlives every crash."""
 
+    restart_seconds: ClassVar[float] = RESTART_SECONDS
+
     def __init__(self, world: Surroundings, name: str, program: Any) -> None:
         self.world = world
         self.name = name
         self.program = program
         self.disk = MemoryDisk(seed=f"{world.seed} {name}")
-        self.life = 0
+        self.life: int = 0
         self.process: Any = None
         self.kept_down = False
         self.passed: Counter[str] = Counter()  # crash points of this life
@@ -74,6 +60,7 @@ class Machine:
         self.policy = "drop"
         self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
         self.asked = self.answered = 0  # by hosts, of all lives
+        self.ambushes = Ambushes()
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed = False
         self.is_asleep = True
@@ -83,17 +70,28 @@ class Machine:
         self._tasks: trio.Nursery | None = None
         self._stop = trio.Event()
         self._changed = trio.Event()
-        self.ports: Ports | None = None  # of this life
+        self._ports_now: Ports | None = None
         self.host: Any = program.host(self)
 
     # --- for steps and checks
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> Hands:
         """The network as this life has it."""
         if self._endpoint is None:
             raise RuntimeError(f"{self.name} has not lived yet")
         return self._endpoint
+
+    @property
+    def ports(self) -> Ports:
+        """Clock, disk, network, ids and chance of this life."""
+        if self._ports_now is None:
+            raise RuntimeError(f"{self.name} has not lived yet")
+        return self._ports_now
+
+    async def change(self) -> None:
+        """Something about it is otherwise than before."""
+        await self._changed.wait()
 
     async def up(self) -> Any:
         """Its process, as soon as it runs."""
@@ -146,38 +144,35 @@ class Machine:
     def crash(self, policy: str) -> None:
         """The machine goes down now; what is left of its disk is the policy's."""
         self.policy = policy
-        self.note(f"crash ({policy})")
+        self.note("crash", f"crash ({policy})")
         self.disk.dead = True
         self._go_down()
+
+    def lay(self, ambush: Ambush) -> None:
+        """A crash more, once those before it have happened."""
+        self.ambushes.lay(ambush, self.disk)
+
+    def pass_point(self, name: str) -> None:
+        """Its process is at a crash point, and an ambush may be there."""
+        if not self.crashed and (sprung := self.ambushes.sprung_at(name)):
+            self.crash(sprung.policy)
+            self.disk.require_power()
+
+    def fill_disk(self, full: bool) -> None:
+        """No byte more fits; a life that ends over it is no finding. The next life finds room."""
+        self.faulted = self.faulted or full
+        self.disk.capacity = self.disk.used if full else None
 
     def shut_down(self) -> None:
         """Ask the process to end in order."""
         self._stop.set()
 
-    async def serviced(
-        self, chore: Callable[[Machine, Ports], None], *, before: Callable[[Machine], None] | None = None
-    ) -> None:
-        """Its process ends in order, the chore is done, and it starts again. A chore that a crash cuts short is begun
-        anew before the next start. before: what is changed while it is down, with no crash."""
-        await self.up()
-        if before is not None:
-            self.keep_down(True)
-        self.shut_down()
-        self.chores.append(chore)
-        if before is not None:
-            await self.asleep()
-            before(self)
-            self.keep_down(False)
-        while self.chores:
-            await self._changed.wait()
-        await self.up()
-
     def replace_disk(self, contents: Mapping[str, bytes]) -> None:
         """While it is down: these files, synced, and the faults that still wait for their operation."""
         self._begin_on(MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other"))
 
-    def note(self, what: str) -> None:
-        self.world.trace.add(f"{self.name}.{self.life} {what}")
+    def note(self, kind: Kind, what: str) -> None:
+        self.world.trace.add(kind, what, self.name, self.life)
 
     # --- lives
 
@@ -192,7 +187,7 @@ class Machine:
             self._tell()
             if self.life >= LIVES_AT_MOST:
                 raise RuntimeError(f"{self.name} has lived {self.life} times and does not stay up: {self.ends[-1:]}")
-            await trio.sleep(RESTART_SECONDS)
+            await trio.sleep(self.restart_seconds)
 
     def keep_down(self, kept_down: bool) -> None:
         self.kept_down = kept_down
@@ -206,7 +201,7 @@ class Machine:
         self._endpoint = self.world.network.endpoint(self.name)
         self.world.plan(self)
         self.disk.on_cut, self.disk.on_failure = self._power_cut, self._disk_failed
-        self.note("starts")
+        self.note("life", "starts")
         try:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._scope = tasks, tasks.cancel_scope
@@ -216,7 +211,7 @@ class Machine:
                     self.chores.popleft()
                 async with self.program.open(self, ports) as process:
                     self.process = process
-                    self.note("is up")
+                    self.note("life", "is up")
                     self.world.recovered(self)
                     self.program.came_up(self, process)
                     self._tell()
@@ -224,14 +219,15 @@ class Machine:
                         await self._stop.wait()
                     finally:
                         self.process = None  # it ends, in order or not: nobody new gets in
+                self.note("life", "is down, in order")
                 tasks.cancel_scope.cancel()
         except BaseException as error:  # a crash ends here, all else goes on
             if any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
                 pass  # the world is over
-            elif not self.crashed and not self.faulted:
-                self.ends.append(words(error))
             elif not self.crashed:
-                self.note(f"ended: {words(error)}")
+                self.note("life", f"ended: {words(error)}")
+                if not self.faulted:
+                    self.ends.append(words(error))
             expected = Exception | PowerCut | (FatalStorageError if self.faulted else PowerCut)
             if not all(isinstance(leaf, expected) for leaf in leaves(error)):  # a person, a guard, the world's end
                 raise
@@ -239,27 +235,33 @@ class Machine:
             self.process = self._scope = self._tasks = None
             self._endpoint.die()
             self._tell()
+        self.world.note(Down(self.name, self.life))
         self._next_disk()
 
     def _ports(self) -> Ports:
         world, seed = self.world, f"{self.world.seed} {self.name} {self.life}"
-        return make_simulated_ports(
+        self._ports_now = make_simulated_ports(
             seed,
             network=self._endpoint,
             disk=self.disk,
             clock=world.clock,
             threads=InlineThreads(world.disk_delay(seed)),
         )
+        return self._ports_now
 
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
         self.world.reached = True
-        self.note(f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
+        if sprung := self.ambushes.sprung(IO):
+            self.policy = sprung.policy
+        self.note("crash", f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
         self._go_down()
 
     def _disk_failed(self) -> None:
         self.faulted = self.world.reached = True
-        self.note(f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.note("error", f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        self.ambushes.sprung(*ERRORS)
+        self.ambushes.arm(self.disk)  # the process may well go on
 
     def _go_down(self) -> None:
         self.crashed = True
@@ -271,6 +273,7 @@ class Machine:
         self._tell()
 
     def _next_disk(self) -> None:
+        self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
             self._begin_on(self.disk.after_kill())
             return
@@ -299,17 +302,3 @@ class Machine:
 
 HERE: ContextVar[Machine | None] = ContextVar("machine", default=None)
 """Whose code runs: every task of a life inherits it."""
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside groups, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for one in group.exceptions for leaf in leaves(one)]
-    return [error]
-
-
-def words(error: BaseException) -> str:
-    return "; ".join(
-        dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
-    )

@@ -20,8 +20,11 @@ from pathlib import Path
 from random import Random
 from typing import Any, TypeAlias, TypeVar
 
+import trio
+
 from ferryman.actors.core.events import Crashed as ActorCrash
 from ferryman.actors.core.events import Event
+from ferryman.actors.debts import DEBT
 from ferryman.actors.keychain_file import FileKeychain
 from ferryman.actors.ledger import ledger_body
 from ferryman.actors.ports import Ports
@@ -116,6 +119,7 @@ class TreeProgram(Program):
 
     def __init__(self, build: Build) -> None:
         self._build = build
+        self._task: trio.lowlevel.Task | None = None
 
     def host(self, machine: Machine) -> dict[str, Any]:  # noqa: ARG002
         return {}
@@ -123,12 +127,26 @@ class TreeProgram(Program):
     @asynccontextmanager
     async def open(self, machine: Machine, ports: Ports) -> AsyncGenerator[System]:
         keychain = FileKeychain(machine.disk, KEYS, ports.entropy, None)
-        machine.ports = ports
+        self._task = trio.lowlevel.current_task()
         write = ledger_body(LEDGER, ports, keychain, wal_bytes=0)
         children: list[ChildSpec] = [ChildSpec("ledger", write, capacity=1_000), *self._build(machine)]
         root = Supervisor(children, strategy="rest_for_one", because="everything stands on what is recorded")
         async with open_system(root, rng=chance(machine), on_event=listener(machine)) as system:
             yield system
+
+    def missing(self, machine: Machine) -> Iterator[str]:
+        """Down, or at work on a debt. One whose work has ended without a report is the machine's own affair."""
+        yield from super().missing(machine)
+        if machine.process is not None and self._task is not None:
+            debts = sorted(task.name for task in tasks_below(self._task) if DEBT in task.name)
+            yield from (f"{machine.name} is not done: {name}" for name in debts)
+
+
+def tasks_below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    for nursery in task.child_nurseries:
+        for child in nursery.child_tasks:
+            yield child
+            yield from tasks_below(child)
 
 
 def listener(machine: Machine) -> Any:
@@ -137,7 +155,7 @@ def listener(machine: Machine) -> Any:
     def told(event: Event) -> None:
         if machine.crashed:
             return
-        machine.note(f"{type(event).__name__} {event.path}")
+        machine.note("actor", f"{type(event).__name__} {event.path}")
         if isinstance(event, ActorCrash) and not machine.faulted:
             machine.world.crashes.append(f"{machine.name}{event.path}: {type(event.cause).__name__}: {event.cause}")
 
@@ -151,7 +169,7 @@ def program(name: str) -> Callable[[B], B]:
     """Register what a machine may run: a function from the machine to the children of its tree, above a ledger."""
 
     def register(build: B) -> B:
-        PROGRAMS[name] = partial(TreeProgram, build)
+        PROGRAMS.add(name, partial(TreeProgram, build))
         return build
 
     return register

@@ -25,13 +25,19 @@ class Step(BaseModel):
     """One thing that happens. A field is a key of the script's `[[step]]`.
 
     again: a step that a crash interrupts is told again to the next life of its machine; False: its outcome stays
-    unknown."""
+    unknown. program: what its machines have to run, "" for anything."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
     again: ClassVar[bool] = True
     name: ClassVar[str] = ""
+    program: ClassVar[str] = ""
 
     device: str = "a"
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """All that the step has to do with, by name."""
+        return (self.device,)
 
     async def run(self, world: Any) -> None:  # noqa: ARG002
         """Do it. Waits for what the step promises, not for what follows from it."""
@@ -48,13 +54,26 @@ class Register(dict[str, T]):
         super().__init__()
         self.kind = kind
 
+    def add(self, name: str, thing: T) -> None:
+        """Raises BadInput for a name that is taken: the second would hide the first."""
+        if name in self:
+            raise BadInput(f"there is a {self.kind} {name!r} already: give yours another name")
+        self[name] = thing
+
     def find(self, name: str) -> T:
         """Raises BadInput with the nearest name."""
+        if name not in self.all():
+            raise BadInput(f"there is no {self.kind} {name!r}{meant(name, self.all())}")
+        return self[name]
+
+    def all(self) -> list[str]:
+        """Every name, in the order in which they were registered."""
         import_module("ferryman.supervisors.simulation.everything")
-        try:
-            return self[name]
-        except KeyError:
-            raise BadInput(f"there is no {self.kind} {name!r}{meant(name, list(self))}") from None
+        return list(self)
+
+    def ours(self) -> tuple[str, ...]:
+        """The product's own."""
+        return tuple(name for name in self.all() if self[name].__module__.startswith("ferryman."))
 
 
 def meant(name: str, known: list[str]) -> str:
@@ -76,7 +95,7 @@ def step(name: str) -> Callable[[S], S]:
 
     def register(kind: S) -> S:
         kind.name = name
-        STEPS[name] = kind
+        STEPS.add(name, kind)
         return kind
 
     return register
@@ -86,7 +105,7 @@ def invariant(name: str) -> Callable[[C], C]:
     """Register a check: from the world at its end to a sentence for each thing that is wrong."""
 
     def register(check: C) -> C:
-        INVARIANTS[name] = check
+        INVARIANTS.add(name, check)
         return check
 
     return register

@@ -21,6 +21,7 @@ from ferryman.supervisors.simulation.history import Restored
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import DATABASE
 from ferryman.supervisors.simulation.registry import Step, step
+from ferryman.supervisors.simulation.service import serviced
 
 BACKUP = Path("/backup.db")
 DRAFT = Path("/.backup.db.draft")
@@ -48,7 +49,7 @@ class Restore(Step):
         machine: Machine = world.machine(self.device)
         machine.host["restored"] = True
         world.note(Restored(machine.name))
-        await machine.serviced(lambda _, __: None, before=restore)
+        await serviced(machine, lambda _, __: None, before=restore)
         await machine.up()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ferryman.supervisors.simulation.real import left_out
 from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.sweep import Cell, Sweep
+from ferryman.supervisors.simulation.trace import LAST_ROWS
 
 SHOWN_FAILURES = 3
 
@@ -20,6 +22,18 @@ def lines(scenario: Scenario, swept: Sweep, seconds: float) -> Iterator[str]:
         f"{swept.runs:,} runs, {swept.lives:,} lives of processes, {swept.same:,} more that leave the same disk, "
         f"{seconds:.1f} s, {speed:,.0f} runs/s"
     )
+
+
+def real_lines(scenario: Scenario, swept: Sweep, seconds: float) -> Iterator[str]:
+    """Of a sweep with real processes, and what the script asks for that was not done."""
+    yield f"{scenario.name}: {verdict(swept)}, with real processes and SIGKILL"
+    yield from matrix(swept)
+    restarts = swept.lives - len(scenario.world) * swept.runs
+    yield (
+        f"{swept.runs:,} runs, {swept.lives:,} lives of processes, {restarts:,} restarts after SIGKILL, {seconds:.1f} s"
+    )
+    for said in left_out(scenario):
+        yield f"not done for real: {said}"
 
 
 def verdict(swept: Sweep) -> str:
@@ -45,14 +59,13 @@ def shown(cell: Cell | None) -> str:
     return f"{cell.failures}/{cell.runs}" if cell.failures else f"ok {cell.runs}"
 
 
-def failure(outcome: Outcome, script: str, steps: str = "") -> Iterator[str]:
-    """What went wrong, what happened last, and the line that does it again."""
+def finding(outcome: Outcome) -> Iterator[str]:
+    """What went wrong, and what happened last."""
     yield f"{outcome.case}"
     for said in outcome.violations[:5]:
         yield f"  {said}"
     if len(outcome.violations) > 5:
         yield f"  and {len(outcome.violations) - 5} more"
-    yield f"  last of {len(outcome.rows):,} rows, trace {outcome.hash}:"
-    for row in outcome.rows[-16:]:
+    yield f"  the last {min(LAST_ROWS, len(outcome.rows))} of {len(outcome.rows):,} rows, trace {outcome.hash}:"
+    for row in outcome.rows[-LAST_ROWS:]:
         yield f"    {row}"
-    yield f"  again: ferryman sim run {script} --case {outcome.case}{steps}"

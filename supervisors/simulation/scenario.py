@@ -16,22 +16,26 @@ An unknown key, step, point or invariant, and a script that tests nothing, are B
 
 from __future__ import annotations
 
-import runpy
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from ferryman.actors.simulated.inode import POLICIES
 from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.simulation.beside import run_beside
+from ferryman.supervisors.simulation.complaint import complaint
 from ferryman.supervisors.simulation.registry import INVARIANTS, PROGRAMS, STEPS, Step, meant
 
 FORMAT = "ferryman.scenario/1"
 KILL = "kill"
 ALL_POLICIES = (*POLICIES, KILL)  # the last one is kill -9: the page cache stays
 SEEDS_AT_MOST = 1_000_000
+MILLISECONDS_AT_MOST = 60_000.0  # longer than anything waits for a piece of work
+MACHINE_NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")  # it stands in a case, and in a file's name
 Errors = Literal["EIO", "ENOSPC"]
 
 
@@ -43,15 +47,27 @@ def seeds_of(value: object) -> object:
     """ "0..3" is 0, 1, 2, 3."""
     if isinstance(value, int) and not isinstance(value, bool):
         return (value,)
-    if isinstance(value, str):
-        first, dots, last = value.partition("..")
-        if dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last) <= int(first) + SEEDS_AT_MOST:
-            return tuple(range(int(first), int(last) + 1))
-        raise ValueError('wants a number, or a range like "0..3"')
+    if isinstance(value, list | tuple):
+        return cast("object", value)
+    first, dots, last = value.partition("..") if isinstance(value, str) else ("", "", "")
+    if not (dots and first.isdecimal() and last.isdecimal() and int(first) <= int(last)):
+        raise ValueError(f'wants a number, a list of them, or a range like "0..3", not {value!r}')
+    if int(last) - int(first) >= SEEDS_AT_MOST:
+        raise ValueError(f"wants {SEEDS_AT_MOST:,} seeds or fewer")
+    return tuple(range(int(first), int(last) + 1))
+
+
+def milliseconds_of(value: tuple[float, float]) -> tuple[float, float]:
+    """Least and most."""
+    if not 0 <= value[0] <= value[1] <= MILLISECONDS_AT_MOST:
+        raise ValueError(f"wants the least and the most, from 0 to {MILLISECONDS_AT_MOST:,.0f}, not {list(value)}")
     return value
 
 
-Seeds = Annotated[tuple[int, ...], BeforeValidator(seeds_of), Field(min_length=1)]
+Number = Annotated[int, Field(strict=True, ge=0)]
+Flag = Annotated[bool, Field(strict=True)]
+Seeds = Annotated[tuple[Number, ...], BeforeValidator(seeds_of), Field(min_length=1)]
+Milliseconds = Annotated[tuple[float, float], Field(strict=False), AfterValidator(milliseconds_of)]
 Policy = Literal["drop", "all", "prefix", "subset", "torn", "shorn", "garbage", "zeros", "kill"]
 
 
@@ -60,7 +76,7 @@ class Crash(Strict):
     the disk. errors: that operation fails instead. machines: which ones; all when left out."""
 
     points: tuple[str, ...] = ()
-    every_io: bool = False
+    every_io: Flag = False
     errors: tuple[Errors, ...] = ()
     machines: tuple[str, ...] | None = None
 
@@ -68,14 +84,14 @@ class Crash(Strict):
 class Weather(Strict):
     """Milliseconds of virtual time: of a piece on the network, and of a piece of work on the disk. Least and most."""
 
-    network_ms: tuple[float, float] = (0.0, 0.0)
-    disk_ms: tuple[float, float] = (0.0, 0.0)
+    network_ms: Milliseconds = (0.0, 0.0)
+    disk_ms: Milliseconds = (0.0, 0.0)
 
 
 class Expect(Strict):
     """invariants: by name; all that fit the world when left out."""
 
-    invariants: tuple[str, ...] | None = None
+    invariants: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
 
 
 class Scenario(Strict):
@@ -89,11 +105,11 @@ class Scenario(Strict):
     about: str = ""
     seeds: Seeds = (0,)
     policies: Annotated[tuple[Policy, ...], Field(min_length=1)] = ("drop", "all", "torn", KILL)
-    nested: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | Literal["every"] = (0,)
+    nested: Annotated[tuple[Number, ...], Field(min_length=1)] | Literal["every"] = (0,)
     machines: Mapping[str, str] = {}
     uses: tuple[str, ...] = ()
     weather: Weather = Weather()
-    together: bool = False
+    together: Flag = False
     given: tuple[Mapping[str, Any], ...] = ()
     step: Annotated[tuple[Mapping[str, Any], ...], Field(min_length=1)]
     crash: Crash = Crash()
@@ -121,8 +137,12 @@ class Scenario(Strict):
         """Name -> program, in the order in which they start."""
         if self.machines:
             return dict(self.machines)
-        devices = sorted({one.device for one in (*self.prelude, *self.steps) if one.device != "relay"})
+        named = {name for one in (*self.prelude, *self.steps) for name in one.machines}
+        devices = sorted(named - {"relay"})
         return {"relay": "relay", **dict.fromkeys(devices, "device")}
+
+
+TABLES = {name: list(kind.model_fields) for name, kind in (("crash", Crash), ("weather", Weather), ("expect", Expect))}
 
 
 def made(table: Mapping[str, Any], where: str) -> Step:
@@ -138,7 +158,8 @@ def made(table: Mapping[str, Any], where: str) -> Step:
     try:
         return kind.model_validate(keys)
     except ValidationError as error:
-        raise BadInput(f"{where} ({do}): {complaint(error, list(kind.model_fields))}") from None
+        keys_known = [field.alias or name for name, field in kind.model_fields.items()]
+        raise BadInput(f"{where} ({do}): {complaint(error, keys_known)}") from None
 
 
 def load(path: Path) -> Scenario:
@@ -150,27 +171,15 @@ def load(path: Path) -> Scenario:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file: {error}") from None
     uses: object = document.get("uses", [])
-    for name in cast("list[object]", uses) if isinstance(uses, list) else []:
-        run_beside(path, name)
+    beside = [run_beside(path, name) for name in (cast("list[object]", uses) if isinstance(uses, list) else [])]
     try:
-        return check(document)
+        scenario = check(document)
     except BadInput as error:
         raise BadInput(f"{path}: {error.message}") from None
-
-
-_ran: dict[Path, None] = {}
-
-
-def run_beside(script: Path, name: object) -> None:
-    """Run a Python file that a script uses, once a process, for what it registers."""
-    if not isinstance(name, str):
-        raise BadInput(f"{script}: uses: wants names of Python files beside the script")
-    path = (script.parent / name).resolve()
-    if not path.is_file():
-        raise BadInput(f"{script}: uses: {path} is no file")
-    if path not in _ran:
-        _ran[path] = None
-        runpy.run_path(str(path), run_name=path.stem)
+    own = tuple(name for names in beside for name in names)
+    if scenario.expect.invariants is not None or not own:
+        return scenario
+    return scenario.model_copy(update={"expect": Expect(invariants=INVARIANTS.ours() + own)})
 
 
 def check(document: Mapping[str, Any]) -> Scenario:
@@ -178,8 +187,10 @@ def check(document: Mapping[str, Any]) -> Scenario:
     try:
         scenario = Scenario.model_validate(document)
     except ValidationError as error:
-        raise BadInput(complaint(error, list(Scenario.model_fields))) from None
+        raise BadInput(complaint(error, list(Scenario.model_fields), TABLES)) from None
     for name, program in scenario.world.items():
+        if not MACHINE_NAME.fullmatch(name):
+            raise BadInput(f"machines: {name!r} is no name for a machine: letters, digits, dots, _ and -")
         try:
             PROGRAMS.find(program)
         except BadInput as error:
@@ -189,33 +200,31 @@ def check(document: Mapping[str, Any]) -> Scenario:
             INVARIANTS.find(name)
         except BadInput as error:
             raise BadInput(f"expect.invariants: {error.message}") from None
+    for number, one in enumerate(scenario.prelude, 1):
+        check_machines(scenario.world, one, f"given {number}")
+    for number, one in enumerate(scenario.steps, 1):
+        check_machines(scenario.world, one, f"step {number}")
     known = list(scenario.world)
-    for where, steps in (("given", scenario.prelude), ("step", scenario.steps)):
-        for number, one in enumerate(steps, 1):
-            if one.device not in known:
-                raise BadInput(
-                    f"{where} {number} ({one.name}): device: there is no {one.device!r}{meant(one.device, known)}"
-                )
+    if any(one.name == "crash-at" for one in (*scenario.prelude, *scenario.steps)) and scenario.crash != Crash():
+        raise BadInput("crash: a script has either the step crash-at or a table [crash]: both would aim at one disk")
     for machine in (*(scenario.crash.machines or ()), *(machine_of(point) for point in scenario.crash.points)):
         if machine and machine not in known:
             raise BadInput(f"crash: there is no machine {machine!r}{meant(machine, known)}")
     return scenario
 
 
+def check_machines(world: Mapping[str, str], one: Step, where: str) -> None:
+    """Raises BadInput if the step names a machine that there is not, or one that runs something else."""
+    for name in one.machines:
+        if name not in world:
+            raise BadInput(f"{where} ({one.name}): there is no machine {name!r}{meant(name, list(world))}")
+        if one.program and world[name] != one.program:
+            raise BadInput(
+                f"{where} ({one.name}): wants a machine that runs {one.program!r}, and {name!r} runs {world[name]!r}"
+            )
+
+
 def machine_of(point: str) -> str:
     """ "relay" of "relay:buffer.commit", "" of "buffer.commit"."""
     machine, colon, _ = point.partition(":")
     return machine if colon else ""
-
-
-def complaint(error: ValidationError, known: list[str]) -> str:
-    """The first wrong key in one line."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(step) for step in first["loc"]) or "the script"
-    match first["type"]:
-        case "extra_forbidden":
-            return f"there is no key {key!r}{meant(key, known) if '.' not in key else ''}"
-        case "missing":
-            return f"{key}: is missing"
-        case _:
-            return f"{key}: {first['msg'].removeprefix('Value error, ')}"

@@ -24,6 +24,8 @@ from ferryman.supervisors.simulation.twins import Known
 EVERY_POINT = "*"
 EVERY = "every"
 RECOVERIES = ("", ", again in the recovery", ", again in that one's recovery too")
+RECORDS = ("ledger.commit", "buffer.commit")  # passed by whatever the product writes down
+IDLE = "the steps make no durable actor record anything: such a scenario proves nothing; let a step send or ask"
 
 
 @dataclass(slots=True)
@@ -50,14 +52,30 @@ class Sweep:
         if not outcome.ok:
             self.failures.append(outcome)
 
+    def count_quiet(self, scenario: Scenario, quiet: Outcome) -> None:
+        """A run without a crash: what it passes is what there is to crash at. Raises BadInput."""
+        self.count(quiet)
+        if quiet.ok and not any(quiet.passed.get((name, point)) for name in scenario.world for point in RECORDS):
+            raise BadInput(IDLE)
+        for place, passed in quiet.passed.items():
+            self.points[place] = max(passed, self.points.get(place, 0))
+
     def count_same(self, case: Case, ok: bool) -> None:
         self.same += 1
         self._enter(case, ok)
 
-    def _enter(self, case: Case, ok: bool) -> None:
+    def fail(self, outcome: Outcome) -> None:
+        """A run that was counted as well turns out not to be."""
+        self.enter_row(outcome.case)[outcome.case.policy].failures += 1
+        self.failures.append(outcome)
+
+    def enter_row(self, case: Case) -> dict[str, Cell]:
         row = "no crash" if case.spot is None else case.spot.row
         row += RECOVERIES[min(len(case.nested), 2)]
-        cell = self.rows.setdefault(row, {}).setdefault("-" if case.spot is None else case.policy, Cell())
+        return self.rows.setdefault(row, {})
+
+    def _enter(self, case: Case, ok: bool) -> None:
+        cell = self.enter_row(case).setdefault("-" if case.spot is None else case.policy, Cell())
         cell.runs += 1
         cell.failures += not ok
 
@@ -93,9 +111,7 @@ def sweep(
     groups: list[Group] = []
     for seed in scenario.seeds:
         quiet = run_case(scenario, Case(seed))
-        result.count(quiet)
-        for place, passed in quiet.passed.items():
-            result.points[place] = max(passed, result.points.get(place, 0))
+        result.count_quiet(scenario, quiet)
         if quiet.ok:
             groups += [Group(seed, spot) for spot in spots(scenario, quiet.passed)]
     if (
@@ -104,8 +120,7 @@ def sweep(
         and not result.failures
     ):
         raise BadInput("crash: nothing to crash: no point is passed and no disk is written to")
-    _known.clear()
-    _recoveries.clear()
+    forget()
     for number, answer in enumerate(shared(partial(run_group, scenario), groups, workers), 1):
         for outcome in answer.outcomes:
             result.count(outcome)
@@ -114,6 +129,12 @@ def sweep(
         if progress is not None and (number % 8 == 0 or number == len(groups)):
             progress(result, len(groups) - number)
     return result
+
+
+def forget() -> None:
+    """Another scenario, or another program under the same one: nothing is known of its runs."""
+    _known.clear()
+    _recoveries.clear()
 
 
 def run_group(scenario: Scenario, group: Group) -> Answer:
@@ -182,12 +203,17 @@ def spots(scenario: Scenario, passed: Mapping[tuple[str, str], int]) -> Iterator
 
 def at_point(wanted: str, machines: Iterable[str], passed: Mapping[tuple[str, str], int]) -> Iterator[Spot]:
     machine, name = machine_of(wanted), wanted.rpartition(":")[2]
+    wanted_of = (machine,) if machine else tuple(machines)
     found = False
     for (where, point), count in passed.items():
-        fits = point != IO and (name in (point, EVERY_POINT)) and where in ((machine,) if machine else machines)
+        fits = point != IO and (name in (point, EVERY_POINT)) and where in wanted_of
         for number in range(1, count + 1) if fits else ():
             found = True
             yield Spot(where, point, number)
     if not found:
-        known = sorted({point for _, point in passed if point != IO})
-        raise BadInput(f"crash.points: {wanted!r} is never reached{meant(name, known)}")
+        raise BadInput(f"crash.points: {wanted!r} is never reached{meant(name, known_to(wanted_of, passed))}")
+
+
+def known_to(machines: Iterable[str], passed: Mapping[tuple[str, str], int]) -> list[str]:
+    """The points that these machines pass."""
+    return sorted({point for machine, point in passed if machine in machines and point != IO})

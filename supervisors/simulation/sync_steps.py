@@ -3,6 +3,7 @@
 | do                                | what it does, and when it is over                                          |
 |-----------------------------------|----------------------------------------------------------------------------|
 | enable                            | the device makes a group at the relay, or goes on with its own             |
+| disable                           | it leaves the relay, until it is enabled again                             |
 | join (from)                       | it joins the group of `from`, by a short code                              |
 | enqueue (count, size)             | so many blobs of its own; each is on its disk                              |
 | push (count, size)                | the same, each acknowledged by the relay, or pending                       |
@@ -11,12 +12,8 @@
 | host-takes (count)                | its host takes so many blobs and no more, until another step or the end    |
 | host-loses (count)                | its host gets so many, stores none of them, and the process is killed      |
 | wait (seconds), settle            | time goes by; or until nobody has anything left to do                      |
-| revoke-connection                 | all its connections are reset                                              |
-| partition, heal                   | its cable is out, or in again                                              |
-| stop-reading, go-on-reading       | it reads nothing from its connections, or does again                       |
-| jump (seconds)                    | the wall clock of the world is set, forwards or backwards                  |
-| crash (policy, down), restart     | its machine goes down: power, or kill -9                                   |
-| shut-down                         | its process ends in order, and is started again                            |
+
+What goes wrong is on the page of its own: fault_steps.py.
 """
 
 from __future__ import annotations
@@ -33,11 +30,12 @@ from ferryman.protocol.errors import AppError
 from ferryman.protocol.sync.errors import AlreadyJoined, InviteRefused, Pending
 from ferryman.supervisors.blobs import Invite
 from ferryman.supervisors.runtime import Runtime
+from ferryman.supervisors.simulation.devices import sent_by_others
 from ferryman.supervisors.simulation.history import Enqueued, Pulled
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import RELAY_URL
 from ferryman.supervisors.simulation.registry import Step, step
-from ferryman.supervisors.simulation.scenario import KILL, Policy
+from ferryman.supervisors.simulation.scenario import KILL
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Size = Annotated[int, Field(ge=1, le=900_000)]
@@ -47,6 +45,8 @@ ACK_SECONDS = 3.0
 
 class DeviceStep(Step):
     """A step that a device's host does. What is retryable is tried until the world's patience ends."""
+
+    program: ClassVar[str] = "device"
 
     async def run(self, world: Any) -> None:
         machine: Machine = world.machine(self.device)
@@ -68,14 +68,27 @@ class DeviceStep(Step):
 class Enable(DeviceStep):
     async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
         await runtime.sync.enable(RELAY_URL)
-        machine.host.enabled = True
+        machine.host.enabled, machine.host.group = True, machine.host.group or machine.name
+
+
+@step("disable")
+class Disable(DeviceStep):
+    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
+        machine.host.enabled = False
+        await runtime.sync.disable()
 
 
 @step("join")
 class Join(Step):
     """`from` makes the invite, `device` reads it. A code that a crash has spent is asked for anew."""
 
+    program: ClassVar[str] = "device"
+
     creator: Annotated[str, Field(alias="from")] = "a"
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        return (self.creator, self.device)
 
     async def run(self, world: Any) -> None:
         creator: Machine = world.machine(self.creator)
@@ -89,7 +102,8 @@ class Join(Step):
                     raise
                 await trio.sleep(AGAIN_SECONDS)
                 continue
-            joiner.host.enabled = True
+            joiner.host.enabled, joiner.host.group = True, creator.host.group
+            joiner.host.earlier = list(sent_by_others(joiner))
             return
 
 
@@ -176,6 +190,7 @@ class HostTakes(DeviceStep):
 @step("host-loses")
 class HostLoses(Step):
     again: ClassVar[bool] = False
+    program: ClassVar[str] = "device"
     count: Count = 1
 
     async def run(self, world: Any) -> None:
@@ -200,79 +215,3 @@ class Wait(Step):
 class Settle(Step):
     async def run(self, world: Any) -> None:
         await world.settle("settle")
-
-
-@step("revoke-connection")
-class RevokeConnection(Step):
-    async def run(self, world: Any) -> None:
-        world.machine(self.device).endpoint.drop()
-
-
-@step("partition")
-class Partition(Step):
-    async def run(self, world: Any) -> None:
-        await world.machine(self.device).up()
-        world.machine(self.device).endpoint.isolate(True)
-
-
-@step("heal")
-class Heal(Step):
-    async def run(self, world: Any) -> None:
-        world.machine(self.device).endpoint.isolate(False)
-
-
-@step("stop-reading")
-class StopReading(Step):
-    async def run(self, world: Any) -> None:
-        world.machine(self.device).endpoint.stall(True)
-
-
-@step("go-on-reading")
-class GoOnReading(Step):
-    async def run(self, world: Any) -> None:
-        world.machine(self.device).endpoint.stall(False)
-
-
-@step("jump")
-class Jump(Step):
-    seconds: float
-
-    async def run(self, world: Any) -> None:
-        world.clock.jump(self.seconds)
-
-
-@step("crash")
-class CrashStep(Step):
-    """down: it stays down until a `restart`."""
-
-    again: ClassVar[bool] = False
-    policy: Policy = "drop"
-    down: bool = False
-
-    async def run(self, world: Any) -> None:
-        machine: Machine = world.machine(self.device)
-        machine.keep_down(self.down)
-        if machine.process is not None:
-            machine.crash(self.policy)
-        if not self.down:
-            await machine.up()
-
-
-@step("restart")
-class Restart(Step):
-    async def run(self, world: Any) -> None:
-        machine: Machine = world.machine(self.device)
-        machine.keep_down(False)
-        await machine.up()
-
-
-@step("shut-down")
-class ShutDown(Step):
-    again: ClassVar[bool] = False
-
-    async def run(self, world: Any) -> None:
-        machine: Machine = world.machine(self.device)
-        if machine.process is not None:
-            machine.shut_down()
-            await machine.down()
-        await machine.up()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from random import Random
+from traceback import extract_tb
 from typing import Any
 
 import trio
@@ -20,8 +21,9 @@ from ferryman.actors.core.determinism import throw_anew
 from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.actors.simulated.ports import VirtualClock
+from ferryman.protocol.errors import AppError
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case
-from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine
+from ferryman.supervisors.simulation.machine import HERE, Crashed, Machine, words
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.trace import Trace
@@ -38,6 +40,10 @@ class Start:
 
     machines: Mapping[str, tuple[Mapping[str, bytes], Any]]
     history: tuple[object, ...]
+
+
+class StepFailed(Exception):
+    """A step cannot be done, whatever crashes: the script asks for what is not there, or the step has a bug."""
 
 
 def earlier(one: Any, seconds: float) -> object:
@@ -60,7 +66,7 @@ class World:
         self.network = MemoryNetwork(delay=self._delay("network", scenario.weather.network_ms))
         self.machines: dict[str, Machine] = {}
         for name, program in scenario.world.items():
-            self.machines[name] = Machine(self, name, PROGRAMS.find(program)())
+            self.machines[name] = self._machine(name, PROGRAMS.find(program)())
         self.history: list[object] = []
         if start is not None:
             self.history += start.history
@@ -68,12 +74,13 @@ class World:
                 self.machines[name].disk = MemoryDisk.holding(contents, seed=f"{self.seed} {name}")
                 self.machines[name].host = deepcopy(host)
         self.reached = False  # the case's crash happened
-        self.wants_images = True
+        self.wants_images = case.spot is not None
         self.images: dict[str, str] = {}  # policy -> hash of the disk that it would leave of that crash
         self.recovery = 0  # how many operations of its disk the crashed machine needed until it was up again
         self.alone = len(self.machines) == 1  # see twins.py
         self.twins = None if known is None or case.spot is None or not self.alone else Crashes(known)
         self.armed = False  # the given steps are over
+        self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
         self.steps_begun = 0
         self.violations: list[str] = []
@@ -87,10 +94,15 @@ class World:
     def note(self, what: object) -> None:
         """Something that a host saw."""
         self.history.append(what)
-        self.trace.add(str(what))
+        name = str(getattr(what, "device", getattr(what, "machine", "")))
+        life = self.machines[name].life if name in self.machines else 0
+        self.trace.add("saw", str(what).removeprefix(f"{name} "), name, life)
 
     def disk_delay(self, seed: str) -> Callable[[], float] | None:
         return self._delay(f"disk {seed}", self.scenario.weather.disk_ms)
+
+    def _machine(self, name: str, program: Any) -> Machine:
+        return Machine(self, name, program)
 
     def _delay(self, what: str, limits_ms: tuple[float, float]) -> Callable[[], float] | None:
         least, most = limits_ms
@@ -161,7 +173,7 @@ class World:
 
     async def take(self, step: Step) -> None:
         """One step; told again to the next life of its machine when a crash interrupts it."""
-        self.trace.add(f"step {step.name} {step.device}")
+        self.trace.add("step", f"step {step.name}", step.device, self.machines[step.device].life)
         self.steps_begun += 1
         with trio.move_on_after(STEP_SECONDS):
             while True:
@@ -170,6 +182,10 @@ class World:
                 except Crashed:
                     if step.again:
                         continue
+                except Exception as error:
+                    at = extract_tb(error.__traceback__)[-1]
+                    where = "" if isinstance(error, AppError) else f" ({at.filename}:{at.lineno})"
+                    raise StepFailed(f"{step.name} of {step.device}: {words(error)}{where}") from error
                 return
         self.violations.append(f"the step {step.name} of {step.device} did not end within {STEP_SECONDS:.0f} s")
 
@@ -181,6 +197,7 @@ class World:
             await machine.up()
             machine.endpoint.isolate(False)
             machine.endpoint.stall(False)
+            machine.fill_disk(False)
             machine.program.heal(machine)
 
     async def settle(self, when: str) -> None:
@@ -203,6 +220,8 @@ class World:
         if self.reached and machine.nested:
             number, machine.nested = machine.nested[0], machine.nested[1:]
             machine.disk.cut_at = machine.disk.operations + number
+        else:
+            machine.ambushes.arm(machine.disk)
 
     def recovered(self, machine: Machine) -> None:
         """A machine is up: if the case had crashed it, that was its recovery."""
@@ -222,9 +241,20 @@ class World:
                 "history": self.history,
                 "asked": (machine.asked, machine.answered, self.steps_begun),
                 "held": (machine.kept_down, len(machine.chores), self.armed),
+                "ambushes": machine.ambushes.waiting,
                 "to come": (machine.nested, machine.policy if any(self.scenario.nested) else ""),
             }
         )
+
+    def life_over(self, machine: Machine) -> None:
+        """A crash ends the count: what its disk did until then is where a case may crash it."""
+        if self.armed and machine.crashed:
+            self._count_operations(machine.name)
+
+    def _count_operations(self, name: str) -> None:
+        before = self._marks.pop(name, None)
+        if before is not None:
+            self.passed[name, IO] = self.machines[name].disk.operations - before
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
@@ -246,19 +276,18 @@ class World:
         self._watched = disk
 
     def disarm(self) -> None:
+        for name in list(self._marks):
+            self._count_operations(name)
         self.armed = False
-        for name, before in self._marks.items():
-            self.passed[name, IO] = self.machines[name].disk.operations - before
         for machine in self.machines.values():
-            disk = machine.disk
-            disk.cut_at = disk.cut_after = disk.fail_at = None
+            machine.ambushes.clear(machine.disk)
 
     def pass_point(self, name: str) -> None:
         """Called by every crash point in every process of the world."""
         machine = HERE.get()
         if machine is None:
             return
-        machine.note(name)
+        machine.note("point", name)
         if not self.armed:
             return
         self.passed[machine.name, name] += 1
@@ -273,3 +302,4 @@ class World:
             self.reached = True
             machine.crash(self.case.policy)
             machine.disk.require_power()
+        machine.pass_point(name)

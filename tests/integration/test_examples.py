@@ -50,6 +50,52 @@ def test_embed_in_trio(relay, tmp_path):
         assert first.wait() == 0
 
 
+SCENARIO = EXAMPLES / "scenarios" / "simulate_your_actor.toml"
+
+
+def simulated(folder, *arguments):
+    """`ferryman sim run` of a script, with its exit code and what it printed."""
+    command = [sys.executable, "-m", "ferryman", "sim", "run", "-j", "1", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=folder)
+
+
+def test_simulate_your_actor(tmp_path):
+    assert len((EXAMPLES / "simulate_your_actor.py").read_text().splitlines()) < 60
+    done = simulated(tmp_path, SCENARIO)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "a till of your own: all ok" in done.stdout
+    assert "till: after every operation of its disk, again at operation 2 of the recovery" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("sound", "planted", "case", "steps"),
+    [
+        ("reply=len(state) + 1 if", "reply=1 if", "-/-/0", ()),
+        (
+            "machine.host[debt_id] = ",
+            "machine.host[len(machine.host)] = ",
+            "till:durable.decide#2/drop/0",
+            ("--steps", "1"),
+        ),
+    ],
+    ids=["a number is given twice", "an effect that cannot be repeated"],
+)
+def test_a_bug_in_an_actor_of_your_own_fails_with_a_line_that_replays_it(tmp_path, sound, planted, case, steps):
+    source = (EXAMPLES / "simulate_your_actor.py").read_text()
+    assert source.count(sound) == 1
+    (tmp_path / "till.py").write_text(source.replace(sound, planted))
+    script = tmp_path / "till.toml"
+    quick = SCENARIO.read_text().replace("../simulate_your_actor.py", "till.py").replace("every_io = true", "")
+    script.write_text(quick.replace("nested = [0, 1, 2]", ""))
+    found = simulated(tmp_path, script)
+    assert found.returncode == 1, found.stdout + found.stderr
+    assert f"again: {' '.join(['ferryman', 'sim', 'run', str(script), '--case', case, *steps])}\n" in found.stdout
+    assert len(list((tmp_path / "sim-failures").glob("*.html"))) == 1
+    again = simulated(tmp_path, script, "--case", case, *steps)
+    assert again.returncode == 1
+    assert "one_ticket_each: sold" in again.stdout
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(example.name in tested for example in EXAMPLES.glob("*.py"))

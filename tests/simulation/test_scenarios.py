@@ -113,8 +113,8 @@ def test_what_is_called_the_same_run_has_the_same_steps_from_the_crash_on(do):
     for spot in spots(story, passed):
         for policy in story.policies:
             outcome = run_case(story, Case(0, spot, policy), known={}, keep=True, every_step=True)
-            at = next(number for number, row in enumerate(outcome.rows) if row.endswith("shop.2 starts"))
-            rest = tuple(outcome.rows[at:])
+            at = next(number for number, row in enumerate(outcome.rows) if str(row).endswith("shop.2 starts"))
+            rest = tuple(map(str, outcome.rows[at:]))
             twins += outcome.crash in by_crash
             assert by_crash.setdefault(outcome.crash, rest) == rest
     assert twins > 5
