@@ -6,6 +6,8 @@
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")
 #   make trace       docs/traceability.md: which test settles which requirement         (TRACE_ARGS=--check)
 #   make machines    docs/machines/: what every machine does, made by running it        (MACHINES_ARGS=--check)
+#   make sim         the committed scenarios, crashed where they ask for; under 90 s    (SIM_ARGS="-j 1")
+#   make sim-full    the same everywhere: every operation, policy and recovery; hours
 #   make matrix      docs/failure-matrix.md: every scenario, crashed wherever it asks for      (MATRIX_ARGS="joining")
 #   make docs        site/
 #   make bench       docs/benchmarks.md, at most 15 minutes                             (BENCH_ARGS="--only core")
@@ -18,7 +20,7 @@ BIN := .venv/bin
 STAMPS := .venv/.stamps
 export PYTHON
 
-.PHONY: help demo test lint format mutants trace machines matrix docs bench soak clean
+.PHONY: help demo test lint format mutants trace machines sim sim-full matrix docs bench soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -60,6 +62,12 @@ machines: $(STAMPS)/dev
 
 matrix: $(STAMPS)/dev
 	@$(BIN)/python -m tests.tools.failure_matrix $(MATRIX_ARGS)
+
+sim: $(STAMPS)/users
+	@$(BIN)/ferryman sim run examples/scenarios/*.toml $(SIM_ARGS)
+
+sim-full: $(STAMPS)/users
+	@$(BIN)/ferryman sim run --full examples/scenarios/*.toml $(SIM_ARGS)
 
 docs: $(STAMPS)/docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict  # never --quiet: it hides warnings from --strict

@@ -51,6 +51,7 @@ def run(
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
     twice: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     real: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    full: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
 
@@ -76,15 +77,16 @@ def run(
         row of a trace that differs is shown, and what it comes from.
     real
         Real processes, files and sockets, and kill -9. It takes the time that it takes.
+    full
+        Every operation of every disk under every policy, whatever a script asks for, and crashes of the recoveries.
     """
     if not scripts:
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
     if workers is not None and workers < 1:
         raise BadInput(f"--workers {workers}: wants 1 or more")
     wanted = None if case is None else parse_case(case)
-    stories = [
-        Story(script, load(script).widened() if full else load(script), real=real).only(steps) for script in scripts
-    ]
+    loaded = [(script, load(script)) for script in scripts]
+    stories = [Story(script, one.widened() if full else one, real=real).only(steps) for script, one in loaded]
     if twice:
         if real:
             raise BadInput("--twice: no two real runs are one run: leave out --real")

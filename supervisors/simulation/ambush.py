@@ -34,6 +34,11 @@ class Ambushes:
         self._passed = 0
         self.missed: list[Ambush] = []  # never reached, though they had to be
 
+    @property
+    def waiting(self) -> tuple[tuple[Ambush, ...], int]:
+        """Those to come, and how often the first one's point was passed."""
+        return tuple(self._row), self._passed
+
     def lay(self, ambush: Ambush, disk: MemoryDisk) -> None:
         self._row.append(ambush)
         if len(self._row) == 1:

@@ -18,7 +18,7 @@ from ferryman.supervisors.simulation.case import NOWHERE, Case, parse_case
 from ferryman.supervisors.simulation.run import Outcome, run_case
 from ferryman.supervisors.simulation.scenario import Scenario, Weather, load
 from ferryman.supervisors.simulation.shrink import shrink
-from ferryman.supervisors.simulation.sweep import Group, run_group, spots
+from ferryman.supervisors.simulation.sweep import Group, forget, run_group, spots
 
 RUNS_AT_MOST = 1_000
 SHRINKING_RUNS = 60
@@ -98,10 +98,11 @@ def tries(scenario: Scenario) -> Iterator[list[tuple[Outcome, str]]]:
         if not quiet.ok:
             continue
         for spot in spots(scenario, quiet.passed):
+            forget()  # each spot's twins are its own here, so that there is an outcome to show for each
             answer = run_group(scenario, Group(seed, spot))
             tried = [(outcome, outcome.case.policy) for outcome in answer.outcomes]
-            like = {outcome.ok: outcome for outcome in answer.outcomes}
-            yield tried + [(like[ok], case.policy) for case, ok in answer.same if ok in like]
+            found = {outcome.ok: outcome for outcome in answer.outcomes}
+            yield tried + [(found[ok], case.policy) for case, ok in answer.same if ok in found]
 
 
 def replay(script: Path, steps: tuple[int, ...], case: str) -> Outcome:

@@ -121,9 +121,9 @@ class Machine:
 
         tasks.start_soon(inside, name=f"{self.name} host")
         await done.wait()
-        self.answered += 1
         if self.process is not process or not outcome:
             raise Crashed(self.name)
+        self.answered += 1
         well, value = outcome[0]
         if well:
             return value

@@ -120,8 +120,7 @@ def sweep(
         and not result.failures
     ):
         raise BadInput("crash: nothing to crash: no point is passed and no disk is written to")
-    _known.clear()
-    _recoveries.clear()
+    forget()
     for number, answer in enumerate(shared(partial(run_group, scenario), groups, workers), 1):
         for outcome in answer.outcomes:
             result.count(outcome)
@@ -130,6 +129,12 @@ def sweep(
         if progress is not None and (number % 8 == 0 or number == len(groups)):
             progress(result, len(groups) - number)
     return result
+
+
+def forget() -> None:
+    """Another scenario, or another program under the same one: nothing is known of its runs."""
+    _known.clear()
+    _recoveries.clear()
 
 
 def run_group(scenario: Scenario, group: Group) -> Answer:

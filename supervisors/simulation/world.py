@@ -238,6 +238,7 @@ class World:
                 "history": self.history,
                 "asked": (machine.asked, machine.answered, self.steps_begun),
                 "held": (machine.kept_down, len(machine.chores), self.armed),
+                "ambushes": machine.ambushes.waiting,
                 "to come": (machine.nested, machine.policy if any(self.scenario.nested) else ""),
             }
         )
