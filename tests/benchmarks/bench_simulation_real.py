@@ -22,7 +22,7 @@ from ferryman.supervisors.simulation.real import RealRuns, real_runs
 from ferryman.supervisors.simulation.scenario import check, load
 
 RUNS = 3
-LIVES = 45  # a machine may live 50 times
+LIVES = 25  # a machine may live 50 times, and a world 120 seconds, also on a busy disk
 SHOP = Path(__file__).resolve().parents[2] / "examples" / "scenarios" / "simulate_your_actor.toml"
 
 
