@@ -51,7 +51,6 @@ def run(
     workers: Annotated[int | None, Parameter(name=["--workers", "-j"])] = None,
     twice: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     real: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
-    full: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
 ) -> int:
     """Crash each scenario everywhere it asks for, and print what held.
 

@@ -119,6 +119,7 @@ class ForkServer:
 
     async def watch(self) -> None:
         """Hear of ends, until cancelled. Raises ServerGone."""
+        self._buried = False  # one server hears many runs, one after the other
         self._control.setblocking(False)
         heard = b""
         try:

@@ -26,6 +26,7 @@ from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.fork_server import ForkServer, ServerGone, fork_server
 from ferryman.supervisors.simulation.real_life import live
 from ferryman.supervisors.simulation.real_world import CASE_SECONDS, RealWorld
+from ferryman.supervisors.simulation.registry import PROGRAMS
 from ferryman.supervisors.simulation.run import GIVEN_SEED, Outcome, judge
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.start import Start
@@ -40,6 +41,7 @@ T = TypeVar("T")
 @contextmanager
 def real_runs(worlds: int | None = None) -> Generator[RealRuns]:
     """worlds: how many live at one time."""
+    PROGRAMS.find("device")  # loads all that a life needs: the server forks it warm
     with fork_server(live) as server:
         yield RealRuns(server, worlds or WORLDS)
 

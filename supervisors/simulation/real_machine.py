@@ -134,8 +134,9 @@ class RealMachine(Machine):
         self._end, self._went = "", False
         self.note("life", "starts")
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(self.real.server.fork()))
-        try:
+        with trio.CancelScope(shield=True):  # who is not known by number cannot be buried; it says so first of all
             self._process_id = int.from_bytes(await exactly(stream, PROCESS_ID_BYTES))
+        try:
             line = self._line = Line(stream, self.name)
             scenario = self.world.scenario
             await line.say(
