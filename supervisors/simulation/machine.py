@@ -10,7 +10,7 @@ What a life left behind is fenced: its disk is dead, its connections are gone, a
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from random import Random
@@ -55,15 +55,13 @@ class Machine:
         self.life: int = 0
         self.process: Any = None
         self.kept_down = False
-        self.passed: Counter[str] = Counter()  # crash points of this life
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
-        self.asked = self.answered = 0  # by hosts, of all lives
+        self.asked = self.answered = 0
         self.ambushes = Ambushes()
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
-        self.crashed = False
-        self.is_asleep = True
+        self.crashed, self.is_asleep = False, True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
         self._endpoint: Endpoint | None = None
         self._scope: trio.CancelScope | None = None
@@ -168,7 +166,6 @@ class Machine:
         self._stop.set()
 
     def replace_disk(self, contents: Mapping[str, bytes]) -> None:
-        """While it is down: these files, synced, and the faults that still wait for their operation."""
         self._begin_on(MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other"))
 
     def note(self, kind: Kind, what: str) -> None:
@@ -196,7 +193,6 @@ class Machine:
     async def _live(self) -> None:
         self.life += 1
         self.crashed = self.faulted = False
-        self.passed = Counter()
         self._stop = trio.Event()
         self._endpoint = self.world.network.endpoint(self.name)
         self.world.plan(self)
