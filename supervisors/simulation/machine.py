@@ -54,11 +54,10 @@ class Machine:
         self.faulted = False  # an error was injected into this life's disk
         self.policy = "drop"
         self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
-        self.asked = self.answered = 0  # by hosts, of all lives
+        self.asked = self.answered = 0
         self.ambushes = Ambushes()
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
-        self.crashed = False
-        self.is_asleep = True
+        self.crashed, self.is_asleep = False, True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
         self._endpoint: Endpoint | None = None
         self._scope: trio.CancelScope | None = None
@@ -161,7 +160,6 @@ class Machine:
         self._stop.set()
 
     def replace_disk(self, contents: Mapping[str, bytes]) -> None:
-        """While it is down: these files, synced, and the faults that still wait for their operation."""
         self._begin_on(MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other"))
 
     def note(self, kind: Kind, what: str) -> None:

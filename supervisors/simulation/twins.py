@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 Known = dict[str, bool]
 """Hash of a crash -> whether the run that followed was well."""
@@ -54,3 +55,9 @@ class Crashes:
     def conclude(self, *, ok: bool) -> None:
         """The run is over: so end all that come to one of its crashes."""
         self._known.update(dict.fromkeys(self.hashes, ok))
+
+
+def seen(machine: Any) -> dict[str, object]:
+    """What of a machine decides how its next life goes on, but for its disk."""
+    asked, held = (machine.asked, machine.answered), (machine.kept_down, len(machine.chores), machine.ambushes.waiting)
+    return {"life": machine.life, "host": machine.host, "asked": asked, "held": held}

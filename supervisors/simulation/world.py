@@ -28,7 +28,7 @@ from ferryman.supervisors.simulation.registry import PROGRAMS, Step
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.start import Start, earlier
 from ferryman.supervisors.simulation.trace import Trace
-from ferryman.supervisors.simulation.twins import Crashes, Known
+from ferryman.supervisors.simulation.twins import Crashes, Known, seen
 
 START_SECONDS = 60.0
 STEP_SECONDS = 600.0  # of virtual time, for one step with all its repetitions
@@ -229,19 +229,10 @@ class World:
         """A machine has gone down, and its next disk is known. Raises Twin."""
         if self.twins is None or not self.reached or self.violations or self.crashes or machine.ends:
             return
-        self.twins.add(
-            {
-                "disk": machine.disk.image(),
-                "life": (machine.life, self.seed),
-                "time": (trio.current_time(), self.clock.now_ms()),
-                "host": machine.host,
-                "history": self.history,
-                "asked": (machine.asked, machine.answered, self.steps_begun),
-                "held": (machine.kept_down, len(machine.chores), self.armed),
-                "ambushes": machine.ambushes.waiting,
-                "to come": (machine.nested, machine.policy if any(self.scenario.nested) else ""),
-            }
-        )
+        told = {"history": self.history, "begun": self.steps_begun, "armed": self.armed, "seed": self.seed}
+        time = {"time": trio.current_time(), "clock": self.clock.now_ms()}
+        to_come = {"nested": machine.nested, "policy": machine.policy if any(self.scenario.nested) else ""}
+        self.twins.add({"disk": machine.disk.image(), **told, **time, **to_come, **seen(machine)})
 
     def arm(self) -> None:
         """From here on points are counted, and the case's crash waits for its own."""
