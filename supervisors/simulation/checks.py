@@ -4,8 +4,7 @@
 |---------------|-------------------------------------------------------------------------------------------------|
 | acknowledged  | nothing that was acknowledged is lost: what a device was told is on disk, every other one has    |
 | cursors       | no cursor is given twice, and none is left out                                                  |
-| order         | each sender's blobs come to each host in the order in which they were sent; the relay's, when it |
-|               | refused some at first                                                                           |
+| order         | each sender's blobs come to each host as they were sent; as the relay took them, if it refused some |
 | applied_once  | no blob has two contents, and none that was taken is given again                                |
 | replies       | a command that is repeated gets the reply it got first                                          |
 | ledger        | every ledger verifies, to the last value                                                        |

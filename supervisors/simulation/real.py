@@ -31,6 +31,7 @@ from ferryman.supervisors.simulation.run import GIVEN_SEED, Outcome, judge
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.start import Start
 from ferryman.supervisors.simulation.sweep import Sweep, spots
+from ferryman.supervisors.simulation.world import StepFailed
 
 WORLDS = 8  # at one time: they wait for back-offs, not for the processor
 TRIES = 3  # of a crash that did not come
@@ -120,8 +121,9 @@ class RealRuns:
                 violations.append(f"the run did not end within {CASE_SECONDS:.0f} s")
             except Exception as error:  # noqa: BLE001 - whatever ends a world is what the run found
                 for leaf in leaves(error):
-                    if isinstance(leaf, BadInput | ServerGone):
-                        raise leaf from None
+                    cause = leaf.__cause__ if isinstance(leaf, StepFailed) else leaf
+                    if isinstance(cause, BadInput | ServerGone):
+                        raise cause from None
                 violations.append(f"the world ended: {words(error)}")
         return Outcome(
             case,

@@ -23,10 +23,18 @@ from ferryman.supervisors.simulation.twice import Job, cause, samples, twice
 QUIET = parse_case("-/-/0")
 HERE = str(Path(__file__).resolve())
 
+_sockets: list[socket.socket] = []
+
+
+def opened():
+    _sockets.append(socket.socket())
+    return _sockets[-1]
+
+
 TOUCHES = {
     "threading.Thread.start": ("a thread", lambda: threading.Thread(target=print).start()),
-    "socket.connect": ("a socket", lambda: socket.socket().connect(("127.0.0.1", 9))),
-    "socket.bind": ("a socket", lambda: socket.socket().bind(("127.0.0.1", 0))),
+    "socket.connect": ("a socket", lambda: opened().connect(("127.0.0.1", 9))),
+    "socket.bind": ("a socket", lambda: opened().bind(("127.0.0.1", 0))),
     "socket.getaddrinfo": ("a socket", lambda: socket.getaddrinfo("localhost", 1)),
     "builtins.open": ("a file", lambda: builtins.open(os.devnull)),  # noqa: PTH123, SIM115 - it is what is tested
     "io.open": ("a file", lambda: io.open(os.devnull)),  # noqa: SIM115, UP020 - what pathlib calls
@@ -54,9 +62,10 @@ def touching():
 
     yield world
     STEPS.pop("touch", None)
+    while _sockets:
+        _sockets.pop().close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.mark.parametrize("name", TOUCHES)
 def test_what_no_seed_decides_ends_the_run_and_is_named_with_its_line(touching, name):
     kind, touch = TOUCHES[name]

@@ -26,9 +26,9 @@ CASES = [
     Case(0),
     Case(12),
     *(Case(3, Spot("a", "durable.append", 2), policy) for policy in ALL_POLICIES),
-    Case(0, Spot("relay", "io", 31), "drop", nested=4),
+    Case(0, Spot("relay", "io", 31), "drop", nested=(4,)),
     Case(0, Spot("relay", "io", 31, after=True), "kill"),
-    Case(0, Spot("a-b.c", "EIO", 7), "kill", nested=1),
+    Case(0, Spot("a-b.c", "EIO", 7), "kill", nested=(1, 2)),
 ]
 
 
@@ -93,7 +93,7 @@ def test_the_matrix_counts_runs_and_failures_and_equal_disks():
         "crash at drop kill torn",
         "no crash ok 1",
         "a: before every operation of its disk 1/2 1/1",
-        "a: before every operation of its disk, again at operation 2 of the recovery ok 1",
+        "a: before every operation of its disk, again in the recovery ok 1",
     ]
     assert verdict(swept) == "1 of 4 runs failed"
     assert (swept.runs, swept.same, swept.lives) == (4, 1, 8)

@@ -44,7 +44,7 @@ def policies() -> Iterator[str]:
 def invariants() -> Iterator[str]:
     said = dict(re.findall(r"^\| (\w+) +\| (.+?) +\|$", checks.__doc__ or "", re.MULTILINE))
     for name in INVARIANTS.ours():
-        yield f"| `{name}` | {said[name]} |"
+        yield f"| `{name}` | {said.get(name) or (INVARIANTS[name].__doc__ or '').partition('.')[0]} |"
 
 
 def points() -> Iterator[str]:

@@ -109,7 +109,7 @@ def command_id(counter: str, buyer: str) -> bytes:
     return sha256(f"{counter} {buyer}".encode()).digest()[:16]
 
 
-@step("sell")
+@step("sell-at-booth")
 class Sell(Step):
     """`count` buyers ask for a ticket, `asks` times each: one after another, or at_once, `apart_seconds` apart.
 
