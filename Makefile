@@ -6,7 +6,7 @@
 #   make mutants     every planted bug must be caught by its test                       (MUTANT_ARGS="--only NAME")
 #   make trace       docs/traceability.md: which test settles which requirement         (TRACE_ARGS=--check)
 #   make machines    docs/machines/: what every machine does, made by running it        (MACHINES_ARGS=--check)
-#   make sim         the committed scenarios, crashed where they ask for; under 90 s    (SIM_ARGS="-j 1")
+#   make sim         the committed scenarios and the planted bugs, in under 90 s        (SIM_ARGS="-j 1")
 #   make sim-full    the same everywhere: every operation, policy and recovery; hours
 #   make matrix      docs/failure-matrix.md: every scenario, crashed wherever it asks for      (MATRIX_ARGS="joining")
 #   make docs        site/
@@ -65,6 +65,7 @@ matrix: $(STAMPS)/dev
 
 sim: $(STAMPS)/users
 	@$(BIN)/ferryman sim run examples/scenarios/*.toml $(SIM_ARGS)
+	@$(BIN)/ferryman sim self-test $(SIM_ARGS)
 
 sim-full: $(STAMPS)/users
 	@$(BIN)/ferryman sim run --full examples/scenarios/*.toml $(SIM_ARGS)

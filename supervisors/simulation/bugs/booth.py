@@ -79,7 +79,7 @@ class Booth:
 
 
 class BoothProgram(TreeProgram):
-    """host: the printer's paper, (counter, number) -> [(buyer, life)]: it outlives every crash."""
+    """host: the printer's paper, (counter, number) -> [(buyer, which life)]: it outlives every crash."""
 
     def __init__(self) -> None:
         super().__init__(lambda machine: [ChildSpec(name, counter(machine, name)) for name in COUNTERS])
@@ -93,9 +93,9 @@ PROGRAMS["booth"] = BoothProgram
 
 
 def counter(machine: Machine, name: str) -> Body:
-    async def print_it(_: Context[Any], debt_id: DebtId, buyer: Effect) -> Printed:
+    async def print_it(ctx: Context[Any], debt_id: DebtId, buyer: Effect) -> Printed:
         number = int(debt_id.removeprefix("ticket "))
-        machine.host.setdefault((name, number), []).append((buyer, machine.life))
+        machine.host.setdefault((name, number), []).append((buyer, f"{machine.life}.{ctx.incarnation}"))
         await trio.sleep(0.01)
         return Printed(number)
 
