@@ -267,7 +267,7 @@ class Machine:
         if not self.crashed:  # the process is gone, the system's page cache is not
             self._begin_on(self.disk.after_kill())
             return
-        if self.world.wants_images and not self.world.images:
+        if self.world.wants_images and self.world.reached and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
         self._begin_on(self._after(self.policy))
         self.world.count_crash(self)

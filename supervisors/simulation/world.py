@@ -251,7 +251,6 @@ class World:
             disk.fail_at, disk.fail_with = disk.operations + spot.number, ERRORS[spot.point]
         self.machines[spot.machine].policy = self.case.policy
         self.machines[spot.machine].nested = self.case.nested
-        self._watched = disk
 
     def disarm(self) -> None:
         for name in list(self._marks):
