@@ -158,10 +158,13 @@ def start_of(scenario: Scenario) -> Start | None:
     key = repr((scenario.given, scenario.world, scenario.weather, scenario.uses))
     if key not in _starts:
         world = World(scenario, Case(GIVEN_SEED), Trace())
+        failed: list[BaseException] = []
         try:
             _starts[key] = live(world.prepare, world, GIVEN_SEED)
         except* StepFailed as group:
-            raise BadInput(f"given: {leaves(group)[0]}") from group
+            failed = leaves(group)
+        if failed:  # not raised in the clause: that would make a group of it
+            raise BadInput(f"given: {failed[0]}") from failed[0]
         if world.violations or world.crashes:
             raise BadInput(f"given: {(world.violations + world.crashes)[0]}")
     return _starts[key]
