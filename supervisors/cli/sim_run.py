@@ -91,11 +91,18 @@ def run(
             raise BadInput("--twice: no two real runs are one run: leave out --real")
         return 0 if all([lived_twice(story) for story in stories]) else EXIT_VIOLATED  # noqa: C419 - each is told
     desk = Desk(out, as_json=json)
+    held: list[bool] = []
+    wrong: list[BadInput] = []
     with real_runs(workers) if real else nullcontext() as runs:
-        held = [
-            told(story, workers, desk, runs) if wanted is None else replayed(story, wanted, desk, runs)
-            for story in stories
-        ]
+        for story in stories:
+            try:
+                held.append(told(story, workers, desk, runs) if wanted is None else replayed(story, wanted, desk, runs))
+            except BadInput as error:  # the other scripts are told of all the same
+                wrong.append(error)
+    for error in wrong[:-1]:
+        print(f"ferryman: {error.message}", file=sys.stderr)
+    if wrong:
+        raise wrong[-1]
     return 0 if all(held) else EXIT_VIOLATED
 
 

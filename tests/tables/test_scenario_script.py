@@ -255,3 +255,12 @@ def test_nothing_is_written_when_nothing_failed(script, capsys):
     assert run(["sim", "run", "-j", "1", str(script)]) == 0
     assert "all ok" in capsys.readouterr().out
     assert list(script.parent.iterdir()) == [script]
+
+
+def test_a_wrong_script_keeps_no_other_from_being_told(script, tmp_path, capsys):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(script.read_text() + '[crash]\npoints = ["ledger.comit"]\n')
+    assert run(["sim", "run", "-j", "1", str(wrong), str(script)]) == 2
+    said = capsys.readouterr()
+    assert "all ok" in said.out
+    assert said.err.startswith(f"ferryman: {wrong}: crash.points: 'ledger.comit' is never reached")
