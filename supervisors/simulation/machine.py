@@ -112,15 +112,17 @@ class Machine:
         async def inside() -> None:
             HERE.set(self)  # the caller is nobody's process; whoever is started from here belongs to this machine
             try:
-                outcome.append((True, await work(process)))
+                heard = (True, await work(process))
             except Exception as error:  # noqa: BLE001 - it belongs to who asked
-                outcome.append((False, error))
+                heard = (False, error)
             finally:
                 done.set()
+            if self.process is process:  # what the host hears, it heard before the crash
+                outcome.append(heard)
 
         tasks.start_soon(inside, name=f"{self.name} host")
         await done.wait()
-        if self.process is not process or not outcome:
+        if not outcome:
             raise Crashed(self.name)
         self.answered += 1
         well, value = outcome[0]

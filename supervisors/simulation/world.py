@@ -15,6 +15,7 @@ from traceback import extract_tb
 from typing import Any
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from ferryman.actors.core.determinism import throw_anew
 from ferryman.actors.simulated.disk import MemoryDisk
@@ -195,6 +196,7 @@ class World:
                 missing = [said for machine in self.machines.values() for said in machine.program.missing(machine)]
                 if missing:
                     await trio.sleep(0.25)
+            await wait_all_tasks_blocked()  # what follows by itself, at this very moment, belongs to it
         if missing:
             self.violations.append(f"{when}: after {SETTLE_SECONDS:.0f} s without a fault: {'; '.join(missing)}")
 
