@@ -20,6 +20,7 @@ import trio
 
 from ferryman.actors.core.errors import ActorCrashed, ActorStopped, NoSuchActor
 from ferryman.actors.core.ref import Ref
+from ferryman.actors.durable_host import is_full
 from ferryman.actors.event_hub import Subscription
 from ferryman.actors.recorder import insist, look
 from ferryman.actors.sync_messages import PullBlobs, Reconnect, Taken
@@ -272,7 +273,7 @@ class Sync:
         """The reply of a durable actor. Raises what its refusal means."""
         answer = await insist(self._ref(path), self._harbour.ports.ids.new_id(), command, full_disk_waits=False)
         if isinstance(answer, Refused):
-            raise REFUSALS.get(answer.code, AppError)(answer.message, code=answer.code)
+            raise REFUSALS.get(answer.code, AppError)(answer.message, code=answer.code, retryable=is_full(answer))
         return answer
 
     async def _enqueue(self, blob_id: bytes, data: object) -> None:
