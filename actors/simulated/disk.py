@@ -43,6 +43,7 @@ class MemoryDisk:
         self.syncs = 0
         self.cut_at: int | None = None
         self.cut_after: int | None = None
+        self.on_operation: Callable[[], None] | None = None  # before each, and may say what goes wrong
         self.on_cut: Callable[[], None] | None = None  # told before PowerCut is raised
         self.on_failure: Callable[[], None] | None = None  # told before `fail_at` raises
         self.last_operation = ""
@@ -242,6 +243,8 @@ class MemoryDisk:
         self.operations += 1
         number = self.operations
         self.last_operation = f"{verb} {name}"
+        if self.on_operation is not None:
+            self.on_operation()
         if number == self.cut_at:
             self.cut()
         if self.read_only:

@@ -18,9 +18,10 @@ from ferryman.supervisors.simulation.asking import ask
 from ferryman.supervisors.simulation.case import Case, Spot, parse_case
 from ferryman.supervisors.simulation.history import Replied
 from ferryman.supervisors.simulation.machine import Machine
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.programs import program
 from ferryman.supervisors.simulation.registry import Step, invariant, step
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import Scenario, check, load
 from ferryman.supervisors.simulation.sweep import Sweep, sweep
 from ferryman.supervisors.simulation.world import World

@@ -16,8 +16,8 @@ from ferryman.supervisors.cli.screen import is_terminal
 from ferryman.supervisors.simulation.exploration import Exploration, summary
 from ferryman.supervisors.simulation.exploration import explore as search
 from ferryman.supervisors.simulation.explore import story
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding
-from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.saved import as_toml
 from ferryman.supervisors.simulation.scenario import Scenario, Seeds, complaint
 from ferryman.supervisors.simulation.shrink import shrink

@@ -27,10 +27,11 @@ from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.cli.screen import is_terminal
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot, parse_case
 from ferryman.supervisors.simulation.evidence import evidence
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.real import RealRuns, real_runs
 from ferryman.supervisors.simulation.registry import meant
 from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding, lines, real_lines
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import Scenario, load
 from ferryman.supervisors.simulation.shrink import shrink
 from ferryman.supervisors.simulation.sweep import Sweep, known_to, sweep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 from ferryman.actors.simulated.disk import PowerCut
@@ -23,3 +24,9 @@ def words(error: BaseException) -> str:
     return "; ".join(
         dict.fromkeys(f"{type(leaf).__name__}: {leaf}" for leaf in leaves(error) if not isinstance(leaf, PowerCut))
     )
+
+
+def describe(status: int) -> str:
+    """A wait status in words."""
+    code = os.waitstatus_to_exitcode(status) if status >= 0 else status
+    return f"signal {-code}" if code < 0 else f"exit code {code}"

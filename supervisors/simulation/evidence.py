@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 
-from ferryman.supervisors.simulation.run import Outcome
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.timeline import page
 from ferryman.supervisors.simulation.trace import FORMAT

@@ -13,8 +13,9 @@ from functools import partial
 
 from ferryman.supervisors.simulation.case import Case
 from ferryman.supervisors.simulation.explore import story
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.pool import shared
-from ferryman.supervisors.simulation.run import Outcome, run_case, start_of
+from ferryman.supervisors.simulation.run import run_case, start_of
 from ferryman.supervisors.simulation.twice import Job, twice
 
 PORTION = 512  # worlds between two looks at the clock

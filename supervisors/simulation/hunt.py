@@ -15,7 +15,8 @@ from typing import Any
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import NOWHERE, Case, parse_case
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.outcome import Outcome
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import Scenario, Weather, load
 from ferryman.supervisors.simulation.shrink import shrink
 from ferryman.supervisors.simulation.sweep import Group, forget, run_group, spots

@@ -56,6 +56,7 @@ class Machine:
         self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
         self.asked = self.answered = 0
         self.ambushes = Ambushes()
+        self._struck = False  # what happens to the disk now is the case's fault, not an ambush's
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed, self.is_asleep = False, True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -162,7 +163,7 @@ class Machine:
         self._stop.set()
 
     def replace_disk(self, contents: Mapping[str, bytes]) -> None:
-        self._begin_on(MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other"))
+        self.disk = MemoryDisk.holding(contents, seed=f"{self.world.seed} {self.name} {self.life} other")
 
     def note(self, kind: Kind, what: str) -> None:
         self.world.trace.add(kind, what, self.name, self.life)
@@ -192,6 +193,7 @@ class Machine:
         self._stop = trio.Event()
         self._endpoint = self.world.network.endpoint(self.name)
         self.world.plan(self)
+        self.disk.on_operation = self._operates
         self.disk.on_cut, self.disk.on_failure = self._power_cut, self._disk_failed
         self.note("life", "starts")
         try:
@@ -241,17 +243,34 @@ class Machine:
         )
         return self._ports_now
 
+    def _operates(self) -> None:
+        """Its disk is about to do something, and the case may have a crash for just that."""
+        spot = self.world.pass_operation(self)
+        if spot is None:
+            return
+        self._struck, number = True, self.disk.operations
+        if spot.point in ERRORS:
+            self.disk.fail_at, self.disk.fail_with = number, ERRORS[spot.point]
+        elif spot.after:
+            self.disk.cut_after = number
+        else:
+            self.disk.cut_at = number
+
     def _power_cut(self) -> None:
         """The disk says that its time has come."""
-        self.world.reached = True
-        if sprung := self.ambushes.sprung(IO):
+        if self._struck:
+            self._struck, self.world.reached = False, True
+        elif sprung := self.ambushes.sprung(IO):
             self.policy = sprung.policy
         self.note("crash", f"crash at operation {self.disk.operations} ({self.disk.last_operation}, {self.policy})")
         self._go_down()
 
     def _disk_failed(self) -> None:
-        self.faulted = self.world.reached = True
+        self.faulted = True
         self.note("error", f"error at operation {self.disk.operations} ({self.disk.last_operation})")
+        if self._struck:
+            self._struck, self.world.reached = False, True
+            return
         self.ambushes.sprung(*ERRORS)
         self.ambushes.arm(self.disk)  # the process may well go on
 
@@ -267,20 +286,12 @@ class Machine:
     def _next_disk(self) -> None:
         self.world.life_over(self)
         if not self.crashed:  # the process is gone, the system's page cache is not
-            self._begin_on(self.disk.after_kill())
+            self.disk = self.disk.after_kill()
             return
         if self.world.wants_images and self.world.reached and not self.world.images:
             self.world.images = {policy: self._after(policy).image() for policy in self.world.scenario.policies}
-        self._begin_on(self._after(self.policy))
+        self.disk = self._after(self.policy)
         self.world.count_crash(self)
-
-    def _begin_on(self, disk: MemoryDisk) -> None:
-        """Until the run's fault has come, lives that end otherwise do not interrupt the count of operations."""
-        if not self.world.reached:
-            old = self.disk
-            disk.operations, disk.fail_with = old.operations, old.fail_with
-            disk.cut_at, disk.cut_after, disk.fail_at = old.cut_at, old.cut_after, old.fail_at
-        self.disk = disk
 
     def _after(self, policy: str) -> MemoryDisk:
         if policy == KILL:

@@ -24,10 +24,11 @@ from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot
 from ferryman.supervisors.simulation.edges import IO_POINTS, remove
 from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.fork_server import ForkServer, ServerGone, fork_server
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.real_life import live
 from ferryman.supervisors.simulation.real_world import CASE_SECONDS, RealWorld
 from ferryman.supervisors.simulation.registry import PROGRAMS
-from ferryman.supervisors.simulation.run import GIVEN_SEED, Outcome, judge
+from ferryman.supervisors.simulation.run import GIVEN_SEED, judge
 from ferryman.supervisors.simulation.scenario import KILL, Scenario
 from ferryman.supervisors.simulation.start import Start
 from ferryman.supervisors.simulation.sweep import Sweep, spots

@@ -8,7 +8,6 @@ down -------------> up ---------------------------------------------------------
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ from ferryman.protocol.errors import AppError, BadInput
 from ferryman.supervisors.simulation.ambush import Ambush
 from ferryman.supervisors.simulation.cable import Cable
 from ferryman.supervisors.simulation.edges import files_of, put_files
-from ferryman.supervisors.simulation.ends import Crashed
+from ferryman.supervisors.simulation.ends import Crashed, describe
 from ferryman.supervisors.simulation.fork_server import ForkServer
 from ferryman.supervisors.simulation.frames import (
     ActorCrashed,
@@ -222,9 +221,3 @@ async def exactly(stream: trio.abc.ReceiveStream, count: int) -> bytes:
             raise EOFError("a process ended before it said its number")
         read += chunk
     return bytes(read)
-
-
-def describe(status: int) -> str:
-    """A wait status in words."""
-    code = os.waitstatus_to_exitcode(status) if status >= 0 else status
-    return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.real import left_out
-from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.sweep import Cell, Sweep
 from ferryman.supervisors.simulation.trace import LAST_ROWS

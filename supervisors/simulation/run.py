@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from traceback import extract_tb
 from types import FrameType
 from typing import TypeVar
@@ -23,10 +22,11 @@ from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import Case
 from ferryman.supervisors.simulation.ends import leaves, words
 from ferryman.supervisors.simulation.guards import guarded
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.registry import INVARIANTS
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.start import Start
-from ferryman.supervisors.simulation.trace import Row, Trace
+from ferryman.supervisors.simulation.trace import Trace
 from ferryman.supervisors.simulation.twins import Known, Twin
 from ferryman.supervisors.simulation.world import StepFailed, World
 
@@ -39,33 +39,6 @@ T = TypeVar("T")
 
 class Hung(BaseException):
     """The run does not come back to the scheduler."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """violations: sentences, invariant first. passed: (machine, point) -> how often, after the given steps.
-
-    images: policy -> hash of the disk that it would leave: equal ones lead to the same run. recovery: operations of the
-    disk from the crash until the machine was up. twin: after its crash it would have been a run that is known.
-    crash: hash of that crash, in a world of one machine."""
-
-    case: Case
-    violations: tuple[str, ...]
-    hash: str
-    rows: tuple[Row, ...]
-    reached: bool
-    passed: Mapping[tuple[str, str], int]
-    images: Mapping[str, str] = field(default_factory=dict[str, str])
-    recovery: int = 0
-    twin: bool = False
-    crash: str = ""
-    lives: int = 0
-    steps: int = 0
-    missed: bool = False  # all held, and the crash never came
-
-    @property
-    def ok(self) -> bool:
-        return not self.violations
 
 
 def run_case(

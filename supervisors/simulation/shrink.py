@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import Case
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.outcome import Outcome
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.sweep import EVERY_POINT, spots
 

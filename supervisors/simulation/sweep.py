@@ -15,9 +15,10 @@ from random import Random
 
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import IO, Case, Spot
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.pool import shared
 from ferryman.supervisors.simulation.registry import meant
-from ferryman.supervisors.simulation.run import Outcome, run_case, start_of
+from ferryman.supervisors.simulation.run import run_case, start_of
 from ferryman.supervisors.simulation.scenario import Scenario, machine_of
 from ferryman.supervisors.simulation.twins import Known
 

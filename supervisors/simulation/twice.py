@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from ferryman.supervisors.simulation.case import Case, parse_case
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.outcome import Outcome
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import Scenario, check, run_beside
 from ferryman.supervisors.simulation.sweep import policies, spots
 

@@ -22,7 +22,7 @@ from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.actors.simulated.network import MemoryNetwork
 from ferryman.actors.simulated.ports import VirtualClock
 from ferryman.protocol.errors import AppError
-from ferryman.supervisors.simulation.case import ERRORS, IO, Case
+from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot
 from ferryman.supervisors.simulation.ends import Crashed
 from ferryman.supervisors.simulation.machine import HERE, Machine, words
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step
@@ -33,6 +33,7 @@ from ferryman.supervisors.simulation.twins import Crashes, Known, seen
 
 START_SECONDS = 60.0
 STEP_SECONDS = 600.0  # of virtual time, for one step with all its repetitions
+FAULTS = ((IO, False), (IO, True), *((error, False) for error in ERRORS))  # that an operation of a disk can have
 SETTLE_SECONDS = 900.0  # once the faults have stopped: more than any backoff and time-out together
 
 
@@ -68,7 +69,7 @@ class World:
         self.alone = len(self.machines) == 1  # see twins.py
         self.twins = None if known is None or case.spot is None or not self.alone else Crashes(known)
         self.armed = False  # the given steps are over
-        self._marks: dict[str, int] = {}  # machine -> operations of its disk before the case's crash may come
+        self._counted: list[str] = []  # machines whose operations count: each until it crashes
         self.passed: Counter[tuple[str, str]] = Counter()  # (machine, point) since then
         self.steps_begun = 0
         self.violations: list[str] = []
@@ -214,13 +215,8 @@ class World:
 
     def life_over(self, machine: Machine) -> None:
         """A crash ends the count: what its disk did until then is where a case may crash it."""
-        if self.armed and machine.crashed:
-            self._count_operations(machine.name)
-
-    def _count_operations(self, name: str) -> None:
-        before = self._marks.pop(name, None)
-        if before is not None:
-            self.passed[name, IO] = self.machines[name].disk.operations - before
+        if machine.crashed and machine.name in self._counted:
+            self._counted.remove(machine.name)
 
     def recovered(self, machine: Machine) -> None:
         """A machine is up: if the case had crashed it, that was its recovery."""
@@ -237,26 +233,11 @@ class World:
         self.twins.add({"disk": machine.disk.image(), **told, **time, **to_come, **seen(machine)})
 
     def arm(self) -> None:
-        """From here on points are counted, and the case's crash waits for its own."""
+        """From here on points and operations are counted, and the case's crash waits for its own."""
         self.armed = True
-        spot = self.case.spot
-        if spot is None:
-            self._marks = {name: machine.disk.operations for name, machine in self.machines.items()}
-            return
-        self._marks = {}
-        disk = self.machines[spot.machine].disk
-        if spot.point == IO and spot.after:
-            disk.cut_after = disk.operations + spot.number
-        elif spot.point == IO:
-            disk.cut_at = disk.operations + spot.number
-        elif spot.point in ERRORS:
-            disk.fail_at, disk.fail_with = disk.operations + spot.number, ERRORS[spot.point]
-        self.machines[spot.machine].policy = self.case.policy
-        self.machines[spot.machine].nested = self.case.nested
+        self._counted = list(self.machines)
 
     def disarm(self) -> None:
-        for name in list(self._marks):
-            self._count_operations(name)
         self.armed = False
         for machine in self.machines.values():
             machine.ambushes.clear(machine.disk)
@@ -270,15 +251,24 @@ class World:
         if not self.armed:
             return
         self.passed[machine.name, name] += 1
-        spot = self.case.spot
-        if (
-            spot is not None
-            and not self.reached
-            and spot.machine == machine.name
-            and spot.point == name
-            and spot.number == self.passed[machine.name, name]
-        ):
+        if self._is_due(machine, Spot(machine.name, name, self.passed[machine.name, name])):
             self.reached = True
             machine.crash(self.case.policy)
             machine.disk.require_power()
         machine.pass_point(name)
+
+    def pass_operation(self, machine: Machine) -> Spot | None:
+        """A disk is about to do something: the case's fault, if it is this operation's."""
+        if not self.armed or machine.name not in self._counted:
+            return None
+        self.passed[machine.name, IO] += 1
+        number = self.passed[machine.name, IO]
+        faults = (Spot(machine.name, point, number, after) for point, after in FAULTS)
+        return next((spot for spot in faults if self._is_due(machine, spot)), None)
+
+    def _is_due(self, machine: Machine, spot: Spot) -> bool:
+        """Whether the case's fault comes now."""
+        if self.reached or spot != self.case.spot:
+            return False
+        machine.policy, machine.nested = self.case.policy, self.case.nested
+        return True

@@ -23,8 +23,9 @@ from ferryman.supervisors.simulation.case import Case, parse_case
 from ferryman.supervisors.simulation.exploration import explore
 from ferryman.supervisors.simulation.history import Enqueued, Pushed
 from ferryman.supervisors.simulation.linear import faults
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.pool import shared
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import check
 
 RUNS = 3

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ferryman.supervisors.simulation.case import Case, Spot
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.real import left_out, missed, never_reached
-from ferryman.supervisors.simulation.run import Outcome
 from ferryman.supervisors.simulation.scenario import check
 from tests.fakes.child import PATIENCE_SECONDS, child
 from tests.fakes.command_line import FERRYMAN

@@ -4,9 +4,10 @@ import pytest
 
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import IO, Case, Spot, parse_case
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.registry import invariant
 from ferryman.supervisors.simulation.report import matrix, verdict
-from ferryman.supervisors.simulation.run import Outcome, run_case
+from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import ALL_POLICIES, check
 from ferryman.supervisors.simulation.shrink import shrink
 from ferryman.supervisors.simulation.sweep import Sweep, policies, spots, sweep

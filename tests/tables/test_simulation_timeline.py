@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 from ferryman.supervisors.simulation.case import parse_case
 from ferryman.supervisors.simulation.evidence import evidence
-from ferryman.supervisors.simulation.run import Outcome
+from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.timeline import COLUMNS_AT_MOST, Life, drawing, lives, page
 from ferryman.supervisors.simulation.trace import Row
