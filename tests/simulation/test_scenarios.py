@@ -8,7 +8,8 @@ import pytest
 
 from ferryman.actors.core.crash_points import POINTS
 from ferryman.actors.durable_edge import Do
-from ferryman.supervisors.simulation.book import Line, put
+from ferryman.supervisors.simulation.asking import put
+from ferryman.supervisors.simulation.book import PATH, Line
 from ferryman.supervisors.simulation.case import Case, Spot, parse_case
 from ferryman.supervisors.simulation.machine import Crashed
 from ferryman.supervisors.simulation.registry import Step, step
@@ -96,7 +97,7 @@ class WriteTwice(Step):
             question = Do(b"command number " + bytes([number]), Line("the same"))
             while True:
                 try:
-                    await world.machine(self.device).do(partial(put, question))
+                    await world.machine(self.device).do(partial(put, PATH, question))
                 except Crashed:
                     continue
                 break
