@@ -103,7 +103,7 @@ class MemoryDisk:
     def is_private(self, path: Path) -> bool:
         return str(path) in self.names
 
-    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:  # noqa: ARG002
+    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         draft, name = Inode(), str(path)
         if not self.has_room_for(len(data)):
             raise OSError(ENOSPC, SAYS[ENOSPC])

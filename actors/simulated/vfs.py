@@ -48,7 +48,7 @@ class MemoryVfs(apsw.VFS):
         self.name = f"memory-disk-{next(_numbers)}"
         super().__init__(self.name, "")
 
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> MemoryFile:  # type: ignore[override]
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> MemoryFile:  # type: ignore[override] - apsw takes all that has a VFSFile's methods
         disk = self.disk
         path = name if isinstance(name, str) or name is None else name.filename()
         if path is None:
@@ -133,7 +133,7 @@ class MemoryFile:
             return
         _as_sqlite(lambda: self.disk.truncate(self.inode, newsize, self.path), apsw.SQLITE_IOERR_TRUNCATE)
 
-    def xSync(self, flags: int) -> None:  # noqa: ARG002
+    def xSync(self, flags: int) -> None:
         if self.disk.dead:
             return
         _as_sqlite(lambda: self.disk.sync(self.inode, self.path), apsw.SQLITE_IOERR_FSYNC)
@@ -154,7 +154,7 @@ class MemoryFile:
     def xCheckReservedLock(self) -> bool:
         return False
 
-    def xFileControl(self, op: int, ptr: int) -> bool:  # noqa: ARG002
+    def xFileControl(self, op: int, ptr: int) -> bool:
         return False
 
     def xSectorSize(self) -> int:

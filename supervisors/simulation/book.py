@@ -63,7 +63,7 @@ class Book:
     def evolve(self, state: Lines, event: Line) -> Lines:
         return (*state, event.text)
 
-    def owed(self, state: Lines) -> dict[str, object]:  # noqa: ARG002
+    def owed(self, state: Lines) -> dict[str, object]:
         return {}
 
 
