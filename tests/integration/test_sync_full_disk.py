@@ -1,4 +1,4 @@
-"""A device whose disk is full: what it cannot record is told as something to try again, and works once there is room."""
+"""A device whose disk is full: what it cannot record is told as something to try again, and works once it can."""
 
 from contextlib import asynccontextmanager
 
@@ -6,6 +6,7 @@ import pytest
 
 from ferryman.actors.durable_host import STORAGE_FULL
 from ferryman.protocol.errors import AppError
+from ferryman.protocol.sync import outbox
 from tests.fakes.sync_world import World, connected
 
 
@@ -54,3 +55,13 @@ async def test_what_is_refused_for_good_is_not_told_as_something_to_try_again(au
             await device.sync.enable(world.url)
         invite = await a.sync.create_invite()
         assert await refused(b.sync.join_invite(invite.short_code, world.url)) == ("ALREADY_JOINED", False)
+
+
+async def test_what_fits_into_no_blob_is_not_told_as_something_to_try_again(autojump_clock):
+    world = World()
+    async with world.relay(), world.device("a") as a:
+        await a.sync.enable(world.url)
+        assert await refused(a.sync.enqueue(bytes(1_048_576))) == ("BLOB_TOO_LARGE", False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(outbox, "MAX_WAITING_BYTES", 0)
+            assert await refused(a.sync.enqueue(b"one too many")) == ("OUTBOX_FULL", True)
