@@ -40,6 +40,27 @@ class Operations(Protocol):
     def random_bytes(self, count: int) -> bytes: ...
 
 
+class Dice(apsw.VFS):
+    """What SQLite asks for the seed of its generator: one for all files of the process, and always the default VFS."""
+
+    def __init__(self, disk: Operations) -> None:
+        self.disk = disk
+        super().__init__(f"dice-{next(_numbers)}", "", makedefault=True)
+
+    def xRandomness(self, numbytes: int) -> bytes:
+        return self.disk.random_bytes(numbytes)
+
+
+def seed_sqlite(disk: Operations) -> None:
+    """From here on SQLite draws (the salts of its log) from the disk's seed, and not from the system's chance."""
+    dice = Dice(disk)
+    try:
+        apsw.randomness(0)  # forgets its seed
+        apsw.randomness(1)  # and asks for another at the next byte
+    finally:
+        dice.unregister()
+
+
 class MemoryVfs(apsw.VFS):
     """Every disk registers one, under a name of its own."""
 
@@ -80,9 +101,6 @@ class MemoryVfs(apsw.VFS):
 
     def xFullPathname(self, name: str) -> str:
         return name
-
-    def xRandomness(self, numbytes: int) -> bytes:
-        return self.disk.random_bytes(numbytes)
 
     def xSleep(self, microseconds: int) -> int:
         return microseconds
