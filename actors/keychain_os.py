@@ -34,7 +34,7 @@ def find_os_backend() -> Backend | None:
     """The first real backend that answers, best first; None without one. Blocks, and may make the OS ask the user."""
     import keyring.backend  # only here: looking for backends costs 0.1 s
 
-    found = keyring.backend.get_all_keyring()  # its decorator has no types  # pyright: ignore[reportUnknownMemberType]
+    found = keyring.backend.get_all_keyring()  # pyright: ignore[reportUnknownMemberType] - its decorator has no types
     viable = cast("list[Any]", list(found))
     for backend in sorted(viable, key=lambda one: (-float(one.priority), type(one).__module__)):
         if is_real(backend) and answers(backend):

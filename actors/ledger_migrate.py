@@ -50,7 +50,7 @@ def migrate(
                 store.stage(Append(LEDGER_STREAM, version, own_id(version), bytes(32), (event,)), now)
                 crash_point("migrate.commit")
                 store.commit()
-            except BaseException:
+            except BaseException:  # whatever it was: a migration is whole, or it was not
                 store.rollback()
                 raise
 

@@ -61,7 +61,7 @@ def open_listener(path: Path) -> LocalListener:
         listening.listen(BACKLOG)
         draft.rename(path)
         return LocalListener(trio.SocketListener(trio.socket.from_stdlib_socket(listening)), path)
-    except BaseException:
+    except BaseException:  # whatever it was: nobody got the socket, and its draft is in the way of the next one
         listening.close()
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ async def connect_local(path: Path) -> trio.SocketStream:
         with _short(path) as address:
             await ours.connect(address)
         return trio.SocketStream(ours)
-    except BaseException:
+    except BaseException:  # cancelled too: nobody got the socket
         ours.close()
         raise
 

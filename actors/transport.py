@@ -209,7 +209,7 @@ async def _open_socket(ports: Ports, dialing: Dialing) -> AsyncGenerator[WebSock
                 if address.secure:
                     stream = await dress(stream, address.host, dialing.trust)
                 socket = await _upgrade(nursery, stream, dialing)
-            except BaseException:
+            except BaseException:  # cancelled too: nobody else has the stream yet
                 await trio.aclose_forcefully(stream)
                 raise
         try:

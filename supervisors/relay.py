@@ -169,7 +169,7 @@ def take_possession(config: RelayConfig, ports: Ports) -> tuple[Callable[[], Non
     try:
         private = load_key(disk, config.key_file, ports)
         open_database(disk, path, synchronous=config.storage.synchronous).close()
-    except BaseException:
+    except BaseException:  # Ctrl-C too: a lock that nobody holds on to would keep the next start out
         release()
         raise
     return release, private

@@ -282,7 +282,8 @@ class Sync:
         member = await self._member()
         queued = await self._harbour.enqueue(self._ref(OUTBOX), member, blob_id, bytes(data))
         if isinstance(queued, Refused):
-            raise REFUSALS.get(queued.code, AppError)(queued.message, code=queued.code, retryable=True)
+            room_may_come = queued.code != out.BLOB_TOO_LARGE
+            raise REFUSALS.get(queued.code, AppError)(queued.message, code=queued.code, retryable=room_may_come)
 
     async def _client_started(self) -> None:
         """The group's client is started by the group's actor; one that has ended for good comes back here."""

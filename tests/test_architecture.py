@@ -8,8 +8,10 @@
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -262,19 +264,33 @@ def test_every_strategy_says_because():
     assert silent == []
 
 
-def test_no_handler_swallows_everything_on_the_way():
-    """`except Exception` is for the core's one place and the edges of a process, which say why beside it; to clean up
-    and raise on is no swallowing."""
+def test_a_handler_of_everything_says_why():
+    """`except Exception` is for the core's one place and the edges of a process; whoever cleans up and raises on says
+    what for."""
     broad = [
         f"{file}:{node.lineno}"
         for file in floor("protocol", "actors", "supervisors")
         for node in ast.walk(tree(file))
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
-        and not isinstance(node.body[-1], ast.Raise)
         and "#" not in (ROOT / file).read_text().splitlines()[node.lineno - 1]
     ]
     assert broad == []
+
+
+SUPPRESSION = re.compile(r"# (noqa: [A-Z0-9, ]+[0-9]|type: ignore\[[a-z-]+\]|pyright: ignore\[\w+\])(?P<reason>.*)")
+
+
+def test_a_rule_that_is_switched_off_has_its_reason_beside_it():
+    """On its line after a dash, or as a comment right above."""
+    silent: list[str] = []
+    for file in (*files(), *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").rglob("*.py")))):
+        lines = (ROOT / file).read_text().splitlines()
+        for number, (above, line) in enumerate(pairwise(["", *lines]), 1):
+            found = SUPPRESSION.search(line)
+            if found and not found["reason"].startswith(" - ") and not above.lstrip().startswith("#"):
+                silent.append(f"{file}:{number}")
+    assert silent == []
 
 
 def test_a_test_sleeps_on_a_mock_clock_or_says_beside_it_why_not():

@@ -88,7 +88,7 @@ class Cell(Address):
                 raise ctx.injected
         except Exception as raised:  # noqa: BLE001 - the one place where a crash is caught, to be supervised
             cause = bare(raised)
-        except BaseException as raised:
+        except BaseException as raised:  # Ctrl-C, the end of the tree: no crash, and nothing to supervise
             self.end(bare(raised))  # nobody restarts us: whoever insists on an answer must hear that none will come
             raise
         finally:

@@ -17,7 +17,7 @@ from random import Random
 from typing import Any
 
 import trio
-from trio._core import _run  # the seed has no public door (see above)  # pyright: ignore[reportPrivateUsage]
+from trio._core import _run  # pyright: ignore[reportPrivateUsage] - the seed has no public door (see above)
 
 _FLAG = "_ALLOW_DETERMINISTIC_SCHEDULING"
 _CHANCE = "_r"

@@ -209,7 +209,7 @@ class Door:
         try:
             await stream.send_all(output)
             await self._ports.start_connection(self._ctx, accepted)
-        except BaseException:
+        except BaseException:  # cancelled too: who never got in is not counted as inside
             gone()
             raise
         return True

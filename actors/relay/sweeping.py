@@ -29,7 +29,7 @@ SELECT b.rowid, length(b.payload), b.group_id, b.expires_at <= :now OR ({COMPLET
 WHERE b.rowid > :after ORDER BY b.rowid LIMIT :limit
 """  # noqa: S608 - constants
 AMONG = "(group_id, {key}) > (:group, :key) AND (group_id, {key}) <= (:last_group, :last_key)"
-OLD_DEVICES = f"DELETE FROM group_devices WHERE {AMONG.format(key='device_id')} AND last_seen <= :old"  # noqa: S608
+OLD_DEVICES = f"DELETE FROM group_devices WHERE {AMONG.format(key='device_id')} AND last_seen <= :old"  # noqa: S608 - constants
 LOST_DELIVERIES = f"""
 DELETE FROM deliveries WHERE {AMONG.format(key="blob_id")} AND NOT EXISTS
 (SELECT 1 FROM blobs b WHERE b.group_id = deliveries.group_id AND b.blob_id = deliveries.blob_id)

@@ -28,7 +28,7 @@ from struct import pack
 from websockets.frames import (
     Frame,
     Opcode,
-    apply_mask,  # pyright: ignore[reportPrivateImportUsage]  # C where the library has its C, else its Python
+    apply_mask,  # pyright: ignore[reportPrivateImportUsage] - C where the library has its C, else its Python
 )
 from websockets.http11 import Request
 from websockets.protocol import State

@@ -25,7 +25,7 @@ from typing import Any, cast
 import apsw
 
 from ferryman.actors.simulated.inode import Inode
-from ferryman.actors.simulated.vfs import MemoryVfs
+from ferryman.actors.simulated.vfs import MemoryVfs, seed_sqlite
 
 EIO, ENOSPC, EROFS = 5, 28, 30
 SAYS = {EIO: "Input/output error", ENOSPC: "No space left on device", EROFS: "Read-only file system"}
@@ -61,6 +61,7 @@ class MemoryDisk:
         self._seed = seed
         self._chance = Random(f"vfs {seed}")
         self._vfs = MemoryVfs(self)
+        self._is_seeded = False
 
     @classmethod
     def holding(cls, contents: Mapping[str, bytes | bytearray], *, seed: int | str = 0) -> MemoryDisk:
@@ -78,6 +79,9 @@ class MemoryDisk:
 
     def connect(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         self.require_power()
+        if not self._is_seeded:  # once a life: the same salts twice could bring old frames of a log back
+            seed_sqlite(self)
+            self._is_seeded = True
         flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         connection = apsw.Connection(str(path), flags=flags, vfs=self._vfs.name)
         connection.exec_trace = self._has_power
@@ -104,7 +108,7 @@ class MemoryDisk:
     def is_private(self, path: Path) -> bool:
         return str(path) in self.names
 
-    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:  # noqa: ARG002
+    def write(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         draft, name = Inode(), str(path)
         if not self.has_room_for(len(data)):
             raise OSError(ENOSPC, SAYS[ENOSPC])

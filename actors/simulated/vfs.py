@@ -40,6 +40,27 @@ class Operations(Protocol):
     def random_bytes(self, count: int) -> bytes: ...
 
 
+class Dice(apsw.VFS):
+    """What SQLite asks for the seed of its generator: one for all files of the process, and always the default VFS."""
+
+    def __init__(self, disk: Operations) -> None:
+        self.disk = disk
+        super().__init__(f"dice-{next(_numbers)}", "", makedefault=True)
+
+    def xRandomness(self, numbytes: int) -> bytes:
+        return self.disk.random_bytes(numbytes)
+
+
+def seed_sqlite(disk: Operations) -> None:
+    """From here on SQLite draws (the salts of its log) from the disk's seed, and not from the system's chance."""
+    dice = Dice(disk)
+    try:
+        apsw.randomness(0)  # forgets its seed
+        apsw.randomness(1)  # and asks for another at the next byte
+    finally:
+        dice.unregister()
+
+
 class MemoryVfs(apsw.VFS):
     """Every disk registers one, under a name of its own."""
 
@@ -48,7 +69,7 @@ class MemoryVfs(apsw.VFS):
         self.name = f"memory-disk-{next(_numbers)}"
         super().__init__(self.name, "")
 
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> MemoryFile:  # type: ignore[override]
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> MemoryFile:  # type: ignore[override] - apsw takes all that has a VFSFile's methods
         disk = self.disk
         path = name if isinstance(name, str) or name is None else name.filename()
         if path is None:
@@ -80,9 +101,6 @@ class MemoryVfs(apsw.VFS):
 
     def xFullPathname(self, name: str) -> str:
         return name
-
-    def xRandomness(self, numbytes: int) -> bytes:
-        return self.disk.random_bytes(numbytes)
 
     def xSleep(self, microseconds: int) -> int:
         return microseconds
@@ -133,7 +151,7 @@ class MemoryFile:
             return
         _as_sqlite(lambda: self.disk.truncate(self.inode, newsize, self.path), apsw.SQLITE_IOERR_TRUNCATE)
 
-    def xSync(self, flags: int) -> None:  # noqa: ARG002
+    def xSync(self, flags: int) -> None:
         if self.disk.dead:
             return
         _as_sqlite(lambda: self.disk.sync(self.inode, self.path), apsw.SQLITE_IOERR_FSYNC)
@@ -154,7 +172,7 @@ class MemoryFile:
     def xCheckReservedLock(self) -> bool:
         return False
 
-    def xFileControl(self, op: int, ptr: int) -> bool:  # noqa: ARG002
+    def xFileControl(self, op: int, ptr: int) -> bool:
         return False
 
     def xSectorSize(self) -> int:

@@ -230,6 +230,7 @@ def _decoder(cls: Any, open_sealed: Seal) -> msgspec.msgpack.Decoder[Any]:
 def _is_frozen(cls: type[Any]) -> bool:
     if issubclass(cls, msgspec.Struct):
         return cls.__struct_config__.frozen
+    # by name: the types of the standard library know of no parameters
     return dataclasses.is_dataclass(cls) and bool(getattr(cls, "__dataclass_params__").frozen)  # noqa: B009
 
 

@@ -14,14 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, TypeAlias
 
-import trio
 from pydantic import Field
 
-from ferryman.actors.durable_edge import Do
-from ferryman.actors.durable_host import is_full
 from ferryman.actors.durable_stream import durable_stream
 from ferryman.actors.keychain_file import FileKeychain
 from ferryman.actors.ledger_compact import compact
@@ -31,21 +27,18 @@ from ferryman.actors.ledger_open import inspect, lock, open_ledger
 from ferryman.actors.ledger_segment import FORMAT
 from ferryman.actors.ledger_store import LedgerStore
 from ferryman.actors.ports import Ports
-from ferryman.protocol.errors import AppError
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, Decision
-from ferryman.supervisors.simulation.ends import Crashed
+from ferryman.supervisors.simulation.asking import COMMAND_ID_BYTES, ask
 from ferryman.supervisors.simulation.history import Replied
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import KEYS, LEDGER, program
 from ferryman.supervisors.simulation.registry import Step, invariant, step
 from ferryman.supervisors.simulation.service import serviced
 from ferryman.supervisors.spec import ChildSpec
-from ferryman.supervisors.system import System
 
 BOOK = "book"
 PATH = "/book"
-AGAIN_SECONDS = 1.0
 OLDER = FORMAT - 1
 
 
@@ -70,7 +63,7 @@ class Book:
     def evolve(self, state: Lines, event: Line) -> Lines:
         return (*state, event.text)
 
-    def owed(self, state: Lines) -> dict[str, object]:  # noqa: ARG002
+    def owed(self, state: Lines) -> dict[str, object]:
         return {}
 
 
@@ -89,28 +82,8 @@ class Write(Step):
         machine: Machine = world.machine(self.device)
         for _ in range(self.count):
             machine.host["asked"] = number = machine.host.get("asked", 0) + 1
-            await said(world, machine, number.to_bytes(16, "big"), Line(f"line {number} ".ljust(self.size, ".")))
-
-
-async def said(world: Any, machine: Machine, command_id: bytes, line: Line) -> None:
-    """One line under one id, until the book has answered: over crashes and a full disk."""
-    while True:
-        try:
-            reply = await machine.do(partial(put, Do(command_id, line)))
-        except Crashed:
-            continue
-        except AppError as error:
-            if not error.retryable:
-                raise
-        else:
-            if not is_full(reply):
-                world.note(Replied(machine.name, command_id, reply))
-                return
-        await trio.sleep(AGAIN_SECONDS)
-
-
-async def put(question: Do[int], system: System) -> Any:
-    return await system.ref(PATH).ask(question)
+            line = Line(f"line {number} ".ljust(self.size, "."))
+            await ask(world, self.device, PATH, number.to_bytes(COMMAND_ID_BYTES, "big"), line)
 
 
 @step("compact")

@@ -45,7 +45,7 @@ class Host:
 
 
 class DeviceProgram(Program):
-    def host(self, machine: Machine) -> Host:  # noqa: ARG002
+    def host(self, machine: Machine) -> Host:
         return Host()
 
     @asynccontextmanager
@@ -61,7 +61,7 @@ class DeviceProgram(Program):
         ) as runtime:
             yield runtime
 
-    def came_up(self, machine: Machine, process: Any) -> None:  # noqa: ARG002
+    def came_up(self, machine: Machine, process: Any) -> None:
         machine.start(lambda runtime: listen(machine, runtime))
         machine.start(lambda runtime: take_what_comes(machine, runtime))
 

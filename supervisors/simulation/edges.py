@@ -77,10 +77,10 @@ class CableNetwork:
         self._port = port
         self._told = told
 
-    async def open_stream(self, host: str, port: int) -> trio.abc.HalfCloseableStream:  # noqa: ARG002
+    async def open_stream(self, host: str, port: int) -> trio.abc.HalfCloseableStream:
         return await self._network.open_stream(HOST, self._port)
 
-    async def listen(self, host: str, port: int) -> list[trio.abc.Listener[trio.abc.HalfCloseableStream]]:  # noqa: ARG002
+    async def listen(self, host: str, port: int) -> list[trio.abc.Listener[trio.abc.HalfCloseableStream]]:
         listeners = await self._network.listen(HOST, 0)
         self._told(self._network.address(listeners[0])[1])
         return listeners

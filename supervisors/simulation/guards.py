@@ -44,21 +44,26 @@ POISONS: list[tuple[Any, str, str]] = [
     (time, "time", "the clock"),
     (time, "time_ns", "the clock"),
     (time, "monotonic", "the clock"),
+    (time, "monotonic_ns", "the clock"),
     (time, "perf_counter", "the clock"),
     (time, "perf_counter_ns", "the clock"),
     (time, "sleep", "the clock"),
     (os, "urandom", "chance"),
     (random, "_urandom", "chance"),  # what `secrets` and SystemRandom draw from
-    (random, "random", "chance"),
-    (random, "choice", "chance"),
-    (random, "randint", "chance"),
-    (random, "shuffle", "chance"),
+    *[(random, name, "chance") for name in ("random", "uniform", "gauss", "randbytes", "getrandbits")],
+    *[(random, name, "chance") for name in ("randint", "randrange", "choice", "choices", "sample", "shuffle")],
 ]
 SCHEDULER = ("trio.", "importlib")
 """Who may: the scheduler itself, and a module that is loaded on the way."""
-LENT: dict[str, Callable[..., Any]] = {"urandom": Random(0).randbytes, "time": lambda: float(EPOCH)}
-BORROWERS = ("wsproto.", "uuid", "email.")
-"""Masks, names and dates of WebSockets: libraries of ours draw them, nothing follows from them."""
+LENT: dict[str, Callable[..., Any]] = {
+    "urandom": Random(0).randbytes,
+    "getrandbits": Random(0).getrandbits,
+    "time": lambda: float(EPOCH),
+}
+BORROWERS = ("wsproto.", "trio_websocket.", "websockets.", "email.")
+"""Masks, pings, names and dates of WebSockets: libraries of ours draw them, nothing follows from them."""
+MESSENGERS = ("uuid",)
+"""Not who wants it, but whom it is asked through."""
 LIGHTER: list[tuple[Any, str, int]] = [
     (module, name, least)
     for module in (keys, code_seal)
@@ -92,8 +97,11 @@ def poison(owner: Any, name: str, kind: str) -> Callable[..., Any]:
     real: Callable[..., Any] = getattr(owner, name)
 
     def touched(*args: Any, **options: Any) -> Any:
-        caller = inspect.currentframe()
-        caller = None if caller is None else caller.f_back
+        here = inspect.currentframe()
+        assert here is not None  # noqa: S101 - CPython has frames
+        caller = here.f_back
+        while caller is not None and caller.f_globals.get("__name__") in MESSENGERS:
+            caller = caller.f_back
         assert caller is not None  # noqa: S101 - somebody has called
         module = caller.f_globals.get("__name__", "")
         if module.startswith(SCHEDULER):

@@ -57,7 +57,7 @@ Build: TypeAlias = Callable[[Any], Sequence[ChildSpec]]
 class Program:
     """Nothing yet: the common silence."""
 
-    def host(self, machine: Machine) -> Any:  # noqa: ARG002
+    def host(self, machine: Machine) -> Any:
         return None
 
     def came_up(self, machine: Machine, process: Any) -> None:
@@ -84,10 +84,10 @@ class RelayProgram(Program):
     def __init__(self) -> None:
         self.totals: Totals | None = None
 
-    def host(self, machine: Machine) -> dict[str, bool]:  # noqa: ARG002
+    def host(self, machine: Machine) -> dict[str, bool]:
         return {"restored": False}
 
-    def came_up(self, machine: Machine, process: Any) -> None:  # noqa: ARG002
+    def came_up(self, machine: Machine, process: Any) -> None:
         machine.host["restored"] = False
 
     @asynccontextmanager
@@ -121,7 +121,7 @@ class TreeProgram(Program):
         self._build = build
         self._task: trio.lowlevel.Task | None = None
 
-    def host(self, machine: Machine) -> dict[str, Any]:  # noqa: ARG002
+    def host(self, machine: Machine) -> dict[str, Any]:
         return {}
 
     @asynccontextmanager

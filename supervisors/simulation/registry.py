@@ -39,7 +39,7 @@ class Step(BaseModel):
         """All that the step has to do with, by name."""
         return (self.device,)
 
-    async def run(self, world: Any) -> None:  # noqa: ARG002
+    async def run(self, world: Any) -> None:
         """Do it. Waits for what the step promises, not for what follows from it."""
         raise TypeError(f"the step {self.name!r} says nothing of what it does: give it `async def run(self, world)`")
 

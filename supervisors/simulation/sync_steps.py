@@ -66,14 +66,14 @@ class DeviceStep(Step):
 
 @step("enable")
 class Enable(DeviceStep):
-    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
+    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:
         await runtime.sync.enable(RELAY_URL)
         machine.host.enabled, machine.host.group = True, machine.host.group or machine.name
 
 
 @step("disable")
 class Disable(DeviceStep):
-    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
+    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:
         machine.host.enabled = False
         await runtime.sync.disable()
 
@@ -166,7 +166,7 @@ class Pull(DeviceStep):
 
 @step("ack")
 class Ack(DeviceStep):
-    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
+    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:
         await trio.sleep(ACK_SECONDS)  # a client sends what was taken within a second
 
 
@@ -182,7 +182,7 @@ async def until(over: Callable[[], bool]) -> None:
 class HostTakes(DeviceStep):
     count: Annotated[int, Field(ge=0)] = 1
 
-    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:  # noqa: ARG002
+    async def act(self, world: Any, machine: Machine, runtime: Runtime) -> None:
         machine.host.patience = self.count
         await until(lambda: not machine.host.patience)
 
@@ -207,7 +207,7 @@ class HostLoses(Step):
 class Wait(Step):
     seconds: Annotated[float, Field(gt=0, le=100_000_000)] = 1.0
 
-    async def run(self, world: Any) -> None:  # noqa: ARG002
+    async def run(self, world: Any) -> None:
         await trio.sleep(self.seconds)
 
 

@@ -171,7 +171,7 @@ class World:
                 except Crashed:
                     if step.again:
                         continue
-                except Exception as error:
+                except Exception as error:  # a step may be anybody's: whatever it stumbles over, it is named
                     at = extract_tb(error.__traceback__)[-1]
                     where = "" if isinstance(error, AppError) else f" ({at.filename}:{at.lineno})"
                     raise StepFailed(f"{step.name} of {step.device}: {words(error)}{where}") from error

@@ -101,7 +101,7 @@ class WireClient:
     async def say_hello(self, group_id: bytes, last_cursor: int = 0, **fields: object) -> None:
         self.group_id = group_id
         hello = {"version": VERSION, "device_name": "test", "group_id": group_id, "last_cursor": last_cursor}
-        await self.send(Hello(**{**hello, **fields}))  # type: ignore[arg-type]
+        await self.send(Hello(**{**hello, **fields}))  # type: ignore[arg-type] - a test may send what is wrong
 
     async def prove(self, keys: GroupKeys, last_cursor: int = 0, **fields: object) -> Welcome:
         proof = keys.prove(self.noise.handshake_hash)

@@ -49,7 +49,7 @@ async def test_nobody_listening_is_refused(network):
     [listener] = await network.listen("127.0.0.1", 0)
     address = network.address(listener)
     await listener.aclose()
-    with pytest.raises(OSError):  # noqa: PT011  # the kernel's words and ours differ
+    with pytest.raises(OSError):  # noqa: PT011 - the kernel's words and ours differ
         await network.open_stream(*address)
 
 

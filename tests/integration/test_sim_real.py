@@ -216,6 +216,18 @@ def test_a_process_that_ends_by_itself_is_a_finding(tmp_path):
     assert "does not stay up: ['exit code 3']" in done.stdout
 
 
+def test_two_scripts_are_done_for_real_one_after_the_other(tmp_path):
+    (tmp_path / "shop.py").write_text(SHOP)
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    first.write_text(SELLING.replace("PROGRAM", "careful"))
+    second.write_text(SELLING.replace("PROGRAM", "gone"))
+    done = sim(tmp_path, first, second, "--real", "--case", "-/-/0")
+    assert done.returncode == 1
+    assert "first.toml: -/-/0: ok" in done.stdout
+    assert "second.toml: -/-/0: violated" in done.stdout
+    assert "does not stay up: ['exit code 3']" in done.stdout
+
+
 def test_what_actors_give_their_host_outlives_their_process(tmp_path):
     example = Path(__file__).parents[2] / "examples" / "scenarios" / "simulate_your_actor.toml"
     done = sim(tmp_path, example, "--real", "--case", "till:durable.effects#3/kill/0")
@@ -361,3 +373,36 @@ stop.set()
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.startswith("a fork server starts before any thread does")
+
+
+def test_a_fork_server_that_has_served_one_run_waits_for_the_ends_of_the_next_one_too():
+    program = """
+import os
+import trio.testing
+from ferryman.supervisors.simulation.fork_server import fork_server
+
+def live(channel):
+    channel.read(1)  # until it is told to end
+    os._exit(3)
+
+async def run():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.watch)
+        with server.fork() as channel:
+            number = int.from_bytes(channel.recv(4))
+
+            async def told():
+                print("exit code", os.waitstatus_to_exitcode(await server.ended(number)))
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(told)
+            await trio.testing.wait_all_tasks_blocked()
+            channel.send(b"x")
+            await trio.sleep_forever()
+
+with fork_server(live) as server:
+    trio.run(run)
+    trio.run(run)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.splitlines() == ["exit code 3", "exit code 3"], done.stderr

@@ -31,7 +31,7 @@ class Bell:
     """Each order rings a bell so many seconds later."""
 
     name = "bell"
-    initial: dict[int, float] = {}  # noqa: RUF012
+    initial: dict[int, float] = {}  # noqa: RUF012 - nobody changes it
 
     def decide(self, state, command):
         if isinstance(command, Order) and command.seconds < 0:

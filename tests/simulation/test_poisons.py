@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,10 @@ TOUCHES = {
     "time.perf_counter": ("the clock", lambda: time.perf_counter()),
     "time.sleep": ("the clock", lambda: time.sleep(0)),
     "os.urandom": ("chance", lambda: os.urandom(1)),
+    "time.monotonic_ns": ("the clock", lambda: time.monotonic_ns()),
     "random.random": ("chance", lambda: random.random()),
+    "random.uniform": ("chance", lambda: random.uniform(0, 1)),
+    "random.sample": ("chance", lambda: random.sample(range(3), 2)),
 }
 
 
@@ -78,6 +82,13 @@ def test_the_systems_chance_behind_a_library_is_named_too(touching):
     said = " ".join(run_case(touching(lambda: secrets.token_bytes(4)), QUIET).violations)
     assert "random._urandom" in said
     assert "chance that no seed decides" in said
+
+
+def test_an_id_that_the_standard_library_draws_is_named_by_who_wanted_it(touching):
+    """The library's WebSocket has one too, and may: only who asks through uuid tells them apart."""
+    touch = lambda: uuid.uuid4()  # noqa: E731 - its line is what is looked for
+    said = " ".join(run_case(touching(touch), QUIET).violations)
+    assert f"urandom at {HERE}:{touch.__code__.co_firstlineno} is chance that no seed decides" in said
 
 
 def test_nothing_of_the_guards_is_left_behind_by_a_run_that_touched_them(touching):

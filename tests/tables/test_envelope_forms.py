@@ -412,8 +412,8 @@ UNWRITABLE = {
     "a negative cursor": m.Ack(-1),
     "a cursor of 2^63": m.Ack(2**63),
     "a lone surrogate": m.Error(1000, "\ud800"),
-    "a str for bytes": m.Delete("0123456789abcdef"),  # type: ignore[arg-type]
-    "a status of our own": m.Presence("asleep"),  # type: ignore[arg-type]
+    "a str for bytes": m.Delete("0123456789abcdef"),  # type: ignore[arg-type] - that is what is refused
+    "a status of our own": m.Presence("asleep"),  # type: ignore[arg-type] - that is what is refused
 }
 
 

@@ -34,7 +34,7 @@ def changed(**entries) -> bytes:
 @pytest.mark.req("S4-138", "S4-142")
 @pytest.mark.req("W9-02")
 def test_the_payload_has_the_short_keys_and_base64_values_of_the_source():
-    b64 = lambda raw: base64.b64encode(raw).decode()  # noqa: E731
+    b64 = lambda raw: base64.b64encode(raw).decode()  # noqa: E731 - its name is what reads well below
     assert json.loads(INVITE.payload()) == {
         "v": 1,
         "r": "wss://relay.example/ä~~~???",

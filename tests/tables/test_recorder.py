@@ -54,7 +54,7 @@ async def record(scribe, count):
         for number in range(count):
             recorder.record(b"id %d" % number, Note(number), answers.append)
         with trio.move_on_after(60):
-            while len(answers) < count:  # noqa: ASYNC110
+            while len(answers) < count:  # noqa: ASYNC110 - a list tells nobody that it grew
                 await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
     return answers

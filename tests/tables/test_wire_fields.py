@@ -76,7 +76,7 @@ def complaint(name: str, array: str | None, field: str, value: object) -> str | 
     (message if array is None else message[array][0])[field] = value
     try:
         decode_frame(
-            msgpack.packb({**envelope, "payload": msgpack.packb(message)}),  # type: ignore[arg-type]
+            msgpack.packb({**envelope, "payload": msgpack.packb(message)}),  # type: ignore[arg-type] - msgpack may return None
             from_client=sample.from_client,
         )
     except InvalidMessage as invalid:

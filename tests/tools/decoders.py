@@ -82,7 +82,7 @@ def frame_of(*, from_client: bool) -> Callable[[bytes], object]:
 def frames(*, from_client: bool) -> Callable[[], list[bytes]]:
     around = {"sender_id": ANNA.device_id, "group_id": RELAY_ID, "timestamp": NOW, "nonce": NONCE}
     return lambda: [
-        encode_frame(sample.message, **around)  # type: ignore[arg-type]
+        encode_frame(sample.message, **around)  # type: ignore[arg-type] - a dict of mixed values
         for sample in SAMPLES
         if sample.from_client is from_client
     ]

@@ -18,23 +18,18 @@ from typing import Any, Literal
 import trio
 
 from ferryman.actors.core.context import Body, Context
-from ferryman.actors.durable_edge import Do, Look
-from ferryman.actors.durable_host import is_full
+from ferryman.actors.durable_edge import Look
 from ferryman.actors.durable_stream import durable_stream
-from ferryman.protocol.errors import AppError
 from ferryman.protocol.ledger.codec import recorded
 from ferryman.protocol.machine import Command, DebtId, Decision, Effect
-from ferryman.supervisors.simulation.ends import Crashed
-from ferryman.supervisors.simulation.history import Replied
+from ferryman.supervisors.simulation.asking import COMMAND_ID_BYTES, ask
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import TreeProgram
 from ferryman.supervisors.simulation.registry import PROGRAMS, Step, invariant, step
 from ferryman.supervisors.spec import ChildSpec
-from ferryman.supervisors.system import System
 
 COUNTERS = {"window": 1, "gate": 8}
 SNAPSHOT_EVERY = 3
-AGAIN_SECONDS = 0.2
 
 
 @recorded("booth.sold/1")
@@ -106,7 +101,7 @@ def counter(machine: Machine, name: str) -> Body:
 
 
 def command_id(counter: str, buyer: str) -> bytes:
-    return sha256(f"{counter} {buyer}".encode()).digest()[:16]
+    return sha256(f"{counter} {buyer}".encode()).digest()[:COMMAND_ID_BYTES]
 
 
 @step("sell-at-booth")
@@ -133,25 +128,8 @@ class Sell(Step):
                         await self.ask(world, f"{self.buyer} {number}")
 
     async def ask(self, world: Any, buyer: str) -> None:
-        do = Do(command_id(self.counter, buyer), Sold(buyer))
-
-        async def work(system: System) -> Any:
-            return await system.ref(f"/{self.counter}").ask(do)
-
-        while True:
-            try:
-                reply = await world.machine(self.device).do(work)
-            except Crashed:
-                continue
-            except AppError as error:
-                if not error.retryable:
-                    raise
-            else:
-                if not is_full(reply):
-                    world.note(Replied(self.device, do.command_id, reply))
-                    world.machine(self.device).host.setdefault("told", {})[self.counter, buyer] = reply
-                    return
-            await trio.sleep(AGAIN_SECONDS)
+        reply = await ask(world, self.device, f"/{self.counter}", command_id(self.counter, buyer), Sold(buyer))
+        world.machine(self.device).host.setdefault("told", {})[self.counter, buyer] = reply
 
 
 @invariant("tickets")

@@ -51,7 +51,7 @@ FIELDS = {
     "devices": "device_id device_name status last_seen acked_cursor",
 }
 BYTES = frozenset(
-    "sender_id group_id nonce payload group_key group_proof incarnation blob_id device_id ref".split()  # noqa: SIM905
+    "sender_id group_id nonce payload group_key group_proof incarnation blob_id device_id ref".split()  # noqa: SIM905 - as above
 )
 
 
