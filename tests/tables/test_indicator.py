@@ -1,0 +1,126 @@
+"""The word beside an application's "sync": every row of its table, and which error is the last."""
+
+import pytest
+
+from ferryman.actors.board import Board
+from ferryman.actors.event_hub import EventHub
+from ferryman.actors.indicator import IndicatorLight
+from ferryman.protocol.sync import events
+from ferryman.protocol.sync.events import Connected, Connecting, Disconnected, Reconnecting, SyncStatus
+from ferryman.protocol.sync.indicator import NO_ERROR, Backlog, heed, indicate
+from ferryman.protocol.sync.outbox import Totals
+
+WELCOMED = Connected(events.ConnectionInfo("relay", 0, 0))
+NONE, SOME = Backlog(), Backlog(1)
+PARKED = Backlog(1, parked=True)
+ERROR = "the group's quota is used up"
+PUSHED = events.BlobPushed(b"1", 1)
+
+
+def row(connection, backlog, last_error, word, *ids):
+    return pytest.param(connection, backlog, last_error, word, marks=[pytest.mark.req(*ids)] if ids else [])
+
+
+@pytest.mark.parametrize(
+    ("connection", "backlog", "last_error", "word"),
+    [
+        row(WELCOMED, NONE, NO_ERROR, "synced", "S4-160"),
+        row(WELCOMED, SOME, NO_ERROR, "pending", "S4-161"),
+        row(WELCOMED, PARKED, NO_ERROR, "pending", "S4-161"),
+        row(WELCOMED, NONE, ERROR, "failed", "S4-162"),
+        row(WELCOMED, SOME, ERROR, "failed", "S4-162"),
+        row(Connecting(), NONE, NO_ERROR, "pending"),
+        row(Connecting(), SOME, NO_ERROR, "pending", "S4-161"),
+        row(Connecting(), NONE, ERROR, "pending"),
+        row(Connecting(), SOME, ERROR, "pending"),
+        row(Reconnecting(1), SOME, NO_ERROR, "failed", "S4-162"),
+        row(Reconnecting(1), SOME, ERROR, "failed", "S4-162"),
+        row(Reconnecting(1), PARKED, NO_ERROR, "pending", "S4-161"),
+        row(Reconnecting(1), PARKED, ERROR, "pending", "S4-161"),
+        row(Reconnecting(1), NONE, ERROR, "failed", "S4-162"),
+        row(Reconnecting(1), NONE, NO_ERROR, "offline", "S4-163"),
+        row(Disconnected(), SOME, NO_ERROR, "failed"),
+        row(Disconnected(), PARKED, NO_ERROR, "pending", "S4-161"),
+        row(Disconnected("it said no"), NONE, ERROR, "failed"),
+        row(Disconnected(), NONE, NO_ERROR, "offline", "S4-163"),
+    ],
+)
+def test_the_indicator_is_one_of_four_words(connection, backlog, last_error, word):
+    assert indicate(connection, backlog, last_error) == word
+
+
+def test_nothing_that_waits_or_failed_is_called_synced():
+    for connection in (WELCOMED, Connecting(), Reconnecting(1), Disconnected()):
+        for backlog in (NONE, SOME, PARKED):
+            for last_error in (NO_ERROR, ERROR):
+                good = connection == WELCOMED and backlog == NONE and not last_error
+                assert (indicate(connection, backlog, last_error) == "synced") is good
+
+
+@pytest.mark.parametrize(
+    ("before", "event", "after"),
+    [
+        (NO_ERROR, events.Error(2002, ERROR), ERROR),
+        ("an older one", events.Error(2002, ERROR), ERROR),
+        (ERROR, PUSHED, ERROR),
+        (ERROR, WELCOMED, NO_ERROR),
+        (ERROR, Disconnected("it went away"), ERROR),
+        (ERROR, events.StatusChanged(Reconnecting(2)), ERROR),
+        (ERROR, events.BlobAvailable(b"2", 2, b"b"), ERROR),
+    ],
+)
+def test_an_error_is_the_last_one_until_a_success_follows(before, event, after):
+    assert heed(before, event) == after
+
+
+class Panel:
+    """A board, its light, and what a listener was told."""
+
+    def __init__(self):
+        self.board, self.hub = Board(), EventHub()
+        self.light = IndicatorLight(self.board, self.hub)
+        self.subscription = self.hub.subscribe()
+
+    def status(self, status):
+        self.board.status = status
+        self.hub.publish(events.StatusChanged(status))
+
+    async def words(self):
+        """The indicators that were told, with how many blobs waited."""
+        self.subscription.close()
+        return [(event.indicator, event.waiting) async for event in self.subscription if isinstance(event, SyncStatus)]
+
+
+async def test_it_tells_each_new_word_once():
+    panel = Panel()
+    assert panel.light.word == "offline"
+    panel.status(Connecting())
+    panel.status(WELCOMED)
+    panel.board.show_totals(Totals(1, 1, 40))
+    panel.board.show_totals(Totals(2, 2, 80))
+    panel.board.show_totals(Totals(3, 0, 0))
+    panel.status(Reconnecting(1))
+    panel.status(Reconnecting(2))
+    told = await panel.words()
+    assert told == [("pending", 0), ("synced", 0), ("pending", 1), ("synced", 0), ("offline", 0)]
+
+
+async def test_what_the_relay_refused_shows_until_it_takes_something():
+    panel = Panel()
+    panel.status(WELCOMED)
+    panel.board.show_totals(Totals(1, 1, 40))
+    panel.hub.publish(events.Error(2002, ERROR))
+    panel.hub.publish(PUSHED)  # of one before
+    assert panel.board.last_error == ERROR
+    panel.board.show_success()
+    panel.board.show_totals(Totals(2, 0, 0))
+    assert [word for word, _ in await panel.words()] == ["synced", "pending", "failed", "pending", "synced"]
+    assert panel.board.settled == 1
+
+
+async def test_parked_changes_wait_for_the_next_launch():
+    panel = Panel()
+    panel.board.show_totals(Totals(1, 1, 40))
+    panel.light.park(True)
+    panel.light.park(False)
+    assert [word for word, _ in await panel.words()] == ["failed", "pending", "failed"]
