@@ -32,7 +32,7 @@ from ferryman.protocol.sync.errors import Offline
 from ferryman.protocol.sync.events import Connected, ConnectionInfo, ConnectionStatus, Indicator
 from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult
 from ferryman.supervisors.config import RuntimeConfig
-from ferryman.supervisors.lifecycle import Cycle, Key, Lifecycle, Saved, ShowProgress, welcome
+from ferryman.supervisors.lifecycle import SYNC_NOW_SECONDS, Cycle, Key, Lifecycle, Saved, ShowProgress, welcome
 from ferryman.supervisors.runtime import Runtime, open_runtime
 from ferryman.supervisors.sync import Sync
 
@@ -162,7 +162,7 @@ class SyncClient:
         """Push what waits, for half a second at most; how many blobs still wait."""
         return await self._lifecycle.quick_flush()
 
-    async def sync_now(self, on_progress: ShowProgress = lambda _: None, *, timeout: float = 120.0) -> Cycle:
+    async def sync_now(self, on_progress: ShowProgress = lambda _: None, *, timeout: float = SYNC_NOW_SECONDS) -> Cycle:
         """A person asks for it: returns when all is done, or cannot be done now."""
         return await self._lifecycle.sync_now(on_progress, timeout=timeout)
 

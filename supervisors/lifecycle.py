@@ -45,6 +45,7 @@ from ferryman.supervisors.sync import Sync
 FLUSH_SECONDS = 0.5  # S4 §10.6: what closes an application does not wait longer
 PATIENCE_SECONDS = 30.0
 SIGN_OF_LIFE_SECONDS = 3.0  # a phone that slept has a connection that is dead and does not know it
+SYNC_NOW_SECONDS = 120.0  # somebody watches a bar
 STUCK_SECONDS = 5.0  # an application that takes blobs takes one in that time
 
 Key = TypeVar("Key")
@@ -115,7 +116,7 @@ class Lifecycle:
         """The application is in front again. A connection that does not answer is replaced, without any backoff."""
         return await self._cycle(PATIENCE_SECONDS)
 
-    async def sync_now(self, on_progress: ShowProgress = lambda _: None, *, timeout: float = 120.0) -> Cycle:
+    async def sync_now(self, on_progress: ShowProgress = lambda _: None, *, timeout: float = SYNC_NOW_SECONDS) -> Cycle:
         """A person asks for it: returns when all is done, or cannot be done now. Raises NotEnabled without a group.
 
         on_progress: called as it gets on, and with how it ended; it must be quick and not raise. timeout: seconds."""
