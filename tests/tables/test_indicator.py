@@ -1,14 +1,18 @@
 """The word beside an application's "sync": every row of its table, and which error is the last."""
 
+from dataclasses import replace
+
 import pytest
 
 from ferryman.actors.board import Board
 from ferryman.actors.event_hub import EventHub
 from ferryman.actors.indicator import IndicatorLight
 from ferryman.protocol.sync import events
+from ferryman.protocol.sync.chain import SenderChain
 from ferryman.protocol.sync.events import Connected, Connecting, Disconnected, Reconnecting, SyncStatus
 from ferryman.protocol.sync.indicator import NO_ERROR, Backlog, heed, indicate
-from ferryman.protocol.sync.outbox import Totals
+from ferryman.protocol.sync.outbox import MAX_REJECTED, Lane, Totals
+from ferryman.protocol.sync.standing import SyncStanding, stands_in
 
 WELCOMED = Connected(events.ConnectionInfo("relay", 0, 0))
 NONE, SOME = Backlog(), Backlog(1)
@@ -124,3 +128,22 @@ async def test_parked_changes_wait_for_the_next_launch():
     panel.light.park(True)
     panel.light.park(False)
     assert [word for word, _ in await panel.words()] == ["failed", "pending", "failed"]
+
+
+# --- am I synced?
+
+
+def test_a_blob_that_may_have_been_refused_long_ago_is_not_called_pushed():
+    lane = Lane(SenderChain(bytes(8)))
+    assert stands_in(lane, b"1", recorded=True) == "pushed"
+    assert stands_in(lane, b"1", recorded=False) == "unknown"
+    full = replace(lane, rejected=tuple((b"%d" % number, 2001) for number in range(2, MAX_REJECTED + 2)))
+    assert stands_in(full, b"1", recorded=True) == "unknown"
+    assert stands_in(full, b"2", recorded=True) == "refused"
+
+
+def test_a_device_is_synced_when_it_is_connected_and_nothing_is_to_come_or_to_go():
+    whole = SyncStanding(waiting=0, refused=0, behind=0, connected=True)
+    assert whole.synced
+    for worse in ({"waiting": 1}, {"behind": 1}, {"connected": False}):
+        assert not replace(whole, **worse).synced
