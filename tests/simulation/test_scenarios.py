@@ -88,6 +88,17 @@ def test_a_case_with_several_crashes_is_read_as_it_is_written():
     assert outcome.lives == 4
 
 
+@pytest.mark.parametrize("point", ["ledger.commit", "io"])
+def test_a_case_crashes_its_machine_after_the_crash_that_the_script_asks_for(point):
+    write = {"do": "write", "device": "shop"}
+    story = book({"do": "crash-at", "device": "shop", "number": 2}, write, {**write, "count": 3})
+    quiet = run_case(story, Case(0))
+    assert (quiet.violations, quiet.lives) == ((), 2)
+    outcome = run_case(story, Case(0, Spot("shop", point, quiet.passed["shop", point])))
+    assert (outcome.violations, outcome.reached) == ((), True)
+    assert outcome.lives == (3 if point == "ledger.commit" else 2)  # operations are counted up to the first crash
+
+
 @step("write twice and say nothing")
 class WriteTwice(Step):
     """What it has come to is in its own hands only: neither host nor history shows it."""
