@@ -2,6 +2,7 @@
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from inspect import iscoroutinefunction, signature
 from random import Random
 
 import pytest
@@ -10,8 +11,11 @@ import trio
 from ferryman.protocol.crypto.sealing import BlobTooLarge
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.errors import NotEnabled
-from ferryman.supervisors.lifecycle import FLUSH_SECONDS, Progress
+from ferryman.supervisors.client import SyncClient
+from ferryman.supervisors.in_thread import ThreadedDevice
+from ferryman.supervisors.lifecycle import FLUSH_SECONDS, Lifecycle, Progress
 from ferryman.supervisors.runtime import open_runtime
+from ferryman.supervisors.sync import Sync
 from tests.fakes.sync_world import World, connected, flushed, join, receive, until
 
 
@@ -363,3 +367,39 @@ async def test_a_blob_that_no_relay_takes_is_refused_and_the_device_is_not_told_
             assert a.sync.indicator() == "failed"
             await a.sync.push(b"small")
             assert a.sync.indicator() == "synced"
+
+
+# --- the names of S4 §9
+
+
+EIGHT = {
+    "enable": "relay_url",
+    "disable": "",
+    "create_invite": "direct",
+    "join_invite": "code_or_link relay_url",
+    "push": "data timeout",
+    "pull": "after_cursor limit own",
+    "status": "",
+    "last_cursor": "",
+}
+
+
+@pytest.mark.req("S4-152", "S4-154")
+@pytest.mark.parametrize("name", EIGHT)
+def test_the_host_has_the_eight_calls_in_pythons_style(name):
+    call = getattr(Sync, name)
+    assert " ".join(list(signature(call).parameters)[1:]) == EIGHT[name]
+    assert iscoroutinefunction(call) is (name not in ("status", "last_cursor")), "what looks at a network is awaited"
+    own = {"enable": "connect", "disable": "disconnect"}.get(name, name)
+    for face in (SyncClient, ThreadedDevice):
+        assert callable(getattr(face, own))
+
+
+LIFE = ("connect_and_pull", "sync_pending_then_pull", "mark_pending_for_next_launch", "quick_flush", "sync_now")
+
+
+@pytest.mark.parametrize("name", LIFE)
+def test_every_face_of_a_device_has_the_calls_of_an_applications_life(name):
+    takes = list(signature(getattr(Lifecycle, name)).parameters)
+    for face in (SyncClient, ThreadedDevice):
+        assert set(signature(getattr(face, name)).parameters) <= set(takes)
