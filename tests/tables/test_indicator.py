@@ -21,32 +21,28 @@ ERROR = "the group's quota is used up"
 PUSHED = events.BlobPushed(b"1", 1)
 
 
-def row(connection, backlog, last_error, word, *ids):
-    return pytest.param(connection, backlog, last_error, word, marks=[pytest.mark.req(*ids)] if ids else [])
-
-
 @pytest.mark.parametrize(
     ("connection", "backlog", "last_error", "word"),
     [
-        row(WELCOMED, NONE, NO_ERROR, "synced", "S4-160"),
-        row(WELCOMED, SOME, NO_ERROR, "pending", "S4-161"),
-        row(WELCOMED, PARKED, NO_ERROR, "pending", "S4-161"),
-        row(WELCOMED, NONE, ERROR, "failed", "S4-162"),
-        row(WELCOMED, SOME, ERROR, "failed", "S4-162"),
-        row(Connecting(), NONE, NO_ERROR, "pending"),
-        row(Connecting(), SOME, NO_ERROR, "pending", "S4-161"),
-        row(Connecting(), NONE, ERROR, "pending"),
-        row(Connecting(), SOME, ERROR, "pending"),
-        row(Reconnecting(1), SOME, NO_ERROR, "failed", "S4-162"),
-        row(Reconnecting(1), SOME, ERROR, "failed", "S4-162"),
-        row(Reconnecting(1), PARKED, NO_ERROR, "pending", "S4-161"),
-        row(Reconnecting(1), PARKED, ERROR, "pending", "S4-161"),
-        row(Reconnecting(1), NONE, ERROR, "failed", "S4-162"),
-        row(Reconnecting(1), NONE, NO_ERROR, "offline", "S4-163"),
-        row(Disconnected(), SOME, NO_ERROR, "failed"),
-        row(Disconnected(), PARKED, NO_ERROR, "pending", "S4-161"),
-        row(Disconnected("it said no"), NONE, ERROR, "failed"),
-        row(Disconnected(), NONE, NO_ERROR, "offline", "S4-163"),
+        pytest.param(WELCOMED, NONE, NO_ERROR, "synced", marks=pytest.mark.req("S4-160")),
+        pytest.param(WELCOMED, SOME, NO_ERROR, "pending", marks=pytest.mark.req("S4-161")),
+        pytest.param(WELCOMED, PARKED, NO_ERROR, "pending", marks=pytest.mark.req("S4-161")),
+        pytest.param(WELCOMED, NONE, ERROR, "failed", marks=pytest.mark.req("S4-162")),
+        pytest.param(WELCOMED, SOME, ERROR, "failed", marks=pytest.mark.req("S4-162")),
+        (Connecting(), NONE, NO_ERROR, "pending"),
+        pytest.param(Connecting(), SOME, NO_ERROR, "pending", marks=pytest.mark.req("S4-161")),
+        (Connecting(), NONE, ERROR, "pending"),
+        (Connecting(), SOME, ERROR, "pending"),
+        pytest.param(Reconnecting(1), SOME, NO_ERROR, "failed", marks=pytest.mark.req("S4-162")),
+        pytest.param(Reconnecting(1), SOME, ERROR, "failed", marks=pytest.mark.req("S4-162")),
+        pytest.param(Reconnecting(1), PARKED, NO_ERROR, "pending", marks=pytest.mark.req("S4-161")),
+        pytest.param(Reconnecting(1), PARKED, ERROR, "pending", marks=pytest.mark.req("S4-161")),
+        pytest.param(Reconnecting(1), NONE, ERROR, "failed", marks=pytest.mark.req("S4-162")),
+        pytest.param(Reconnecting(1), NONE, NO_ERROR, "offline", marks=pytest.mark.req("S4-163")),
+        (Disconnected(), SOME, NO_ERROR, "failed"),
+        pytest.param(Disconnected(), PARKED, NO_ERROR, "pending", marks=pytest.mark.req("S4-161")),
+        (Disconnected("it said no"), NONE, ERROR, "failed"),
+        pytest.param(Disconnected(), NONE, NO_ERROR, "offline", marks=pytest.mark.req("S4-163")),
     ],
 )
 def test_the_indicator_is_one_of_four_words(connection, backlog, last_error, word):
