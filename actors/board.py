@@ -19,7 +19,7 @@ class Board:
 
     closed: the runtime has ended. changed: set, and replaced, whenever `client` or `closed` changes.
     intake: how far the client is with what the relay has. settled: blobs of ours that were acknowledged or refused for
-    good since the start. last_error, parked: see `protocol.sync.indicator`. stirred: woken by any of all these.
+    good since the start. last_error, parked: see `protocol.sync.indicator`. watchers: see `stir`.
     """
 
     status: ConnectionStatus = field(default_factory=Disconnected)
@@ -34,7 +34,7 @@ class Board:
     settled: int = 0
     last_error: str = NO_ERROR
     parked: bool = False
-    stirred: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    watchers: list[trio.Event] = field(default_factory=list[trio.Event])
     on_change: Callable[[], None] = lambda: None
 
     def show_totals(self, totals: Totals) -> None:
@@ -45,7 +45,7 @@ class Board:
 
     def show_intake(self, intake: Intake) -> None:
         self.intake = intake
-        self.stirred.unpark_all()
+        self.stir()
 
     def show_success(self) -> None:
         """The relay took something."""
@@ -56,11 +56,24 @@ class Board:
         """The client ends for this reason, and will not come back by itself."""
         self.status = Disconnected(reason)
 
+    def stir(self) -> None:
+        """Something here may have changed. Said at every step of a session: without watchers it costs nothing."""
+        if self.watchers:
+            watchers, self.watchers = self.watchers, []
+            for each in watchers:
+                each.set()
+
+    async def stirred(self) -> None:
+        """Returns when something may have changed."""
+        news = trio.Event()
+        self.watchers.append(news)
+        await news.wait()
+
     async def while_connecting(self, seconds: float) -> None:
         """Returns when the first try has an outcome, or after so long."""
         with trio.move_on_after(seconds):
             while isinstance(self.status, Connecting):
-                await self.stirred.park()
+                await self.stirred()
 
     def close(self) -> None:
         """The runtime has ended: whoever waits for a client waits in vain."""
@@ -71,4 +84,4 @@ class Board:
         self.client = path
         self.changed.set()
         self.changed = trio.Event()
-        self.stirred.unpark_all()
+        self.stir()

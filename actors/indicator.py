@@ -19,6 +19,7 @@ class IndicatorLight:
         self._board = board
         self._hub = hub
         self._shown = self.word
+        self._seen: tuple[object, ...] = ()
         hub.on_event = self._hear
         board.on_change = self.look
 
@@ -28,8 +29,12 @@ class IndicatorLight:
         return indicate(board.status, Backlog(board.totals.count, board.parked), board.last_error)
 
     def look(self) -> None:
-        board, word = self._board, self.word
-        board.stirred.unpark_all()
+        board = self._board
+        board.stir()
+        seen = (board.status, board.totals.count > 0, board.parked, board.last_error)
+        if seen == self._seen:  # at nearly every blob: an indicator costs no push anything
+            return
+        self._seen, word = seen, self.word
         if word != self._shown:
             self._shown = word
             self._hub.publish(SyncStatus(word, board.totals.count))

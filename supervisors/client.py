@@ -12,6 +12,7 @@
 | enqueue                 | the sealed blob is on disk                    | NotEnabled, BlobTooLarge, OutboxFull       |
 | push                    | the relay has it on disk                      | Pending: it is queued and goes out later   |
 | pull                    | the relay has answered                        | NotEnabled, Offline                        |
+| connect_and_pull, ...   | as `ferryman.supervisors.lifecycle` says      |                                            |
 | status, last_cursor ... | at once: the newest known                     |                                            |
 """
 

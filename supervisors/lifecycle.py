@@ -141,7 +141,7 @@ class Lifecycle:
             if board.totals.count and isinstance(board.status, Reconnecting):
                 await self._sync.reconnect()
             while board.totals.count:
-                await board.stirred.park()
+                await board.stirred()
         return board.totals.count
 
     # --- save
@@ -247,7 +247,7 @@ class Journey:
         """As it gets on, for ever."""
         while True:
             self.show_now()
-            await self._board.stirred.park()
+            await self._board.stirred()
 
     def show_now(self) -> Progress:
         """If it is another than was shown before."""
@@ -264,7 +264,7 @@ class Journey:
             if not now.connected:
                 return "the connection was lost; it is tried again"
             with trio.move_on_after(STUCK_SECONDS) as wait:
-                await board.stirred.park()
+                await board.stirred()
             if wait.cancelled_caught and now.pushed == now.to_push and not board.intake.missing:
                 return "there is no room for more before the application takes what has come"
         return ""
