@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def test_embed_in_asyncio():
     connected, *rest = run("embed_in_asyncio.py")
     assert connected.endswith("and pushed to [2, 3, 4]")
     assert rest == ["nobody else has written anything", "all of it is synced"]
+
+
+def test_embed_in_qt_is_python():
+    compile((EXAMPLES / "embed_in_qt.py").read_text(), "embed_in_qt.py", "exec")
+
+
+@pytest.mark.skipif(find_spec("PySide6") is None, reason="PySide6 is not installed")
+def test_embed_in_qt():
+    pushed, showed = run("embed_in_qt.py")
+    assert pushed.startswith("pushed to ")
+    assert showed == "the label showed synced"
 
 
 SCENARIO = EXAMPLES / "scenarios" / "simulate_your_actor.toml"
