@@ -77,8 +77,6 @@ def run(
         row of a trace that differs is shown, and what it comes from.
     real
         Real processes, files and sockets, and kill -9. It takes the time that it takes.
-    full
-        Every operation of every disk under every policy, whatever a script asks for, and crashes of the recoveries.
     """
     if not scripts:
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
