@@ -15,12 +15,14 @@ class Board:
     """relay_limit: the relay's max_blob_size, None before a WELCOME. client: the running client's path, or None.
 
     closed: the runtime has ended. changed: set, and replaced, whenever `client` or `closed` changes.
+    held_back: the relay refused a push for the time being, and it is tried again.
     """
 
     status: ConnectionStatus = field(default_factory=Disconnected)
     last_cursor: int = 0
     totals: Totals = field(default_factory=lambda: Totals(0, 0, 0))
     in_flight: int = 0
+    held_back: bool = False
     relay_limit: int | None = None
     client: str | None = None
     closed: bool = False

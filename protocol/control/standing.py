@@ -50,6 +50,11 @@ def indicate(status: ConnectionStatus, *, enabled: bool, waiting: int) -> Indica
             return "failed" if waiting else "offline"
 
 
+def short_group(group_id: bytes) -> str:
+    """As much of it as a person sees."""
+    return group_id[:GROUP_BYTES].hex()
+
+
 def make_standing(
     member: Membership | None,
     enabled: bool,
@@ -70,7 +75,7 @@ def make_standing(
         attempt=status.attempt if isinstance(status, Reconnecting) else 0,
         enabled=enabled,
         relay_url=None if member is None else member.relay_url,
-        group=None if member is None else member.group_id[:GROUP_BYTES].hex(),
+        group=None if member is None else short_group(member.group_id),
         device=show_id(device_id),
         device_name=device_name,
         waiting=waiting,

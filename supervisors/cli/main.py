@@ -64,7 +64,9 @@ app.command(
 app.command("ferryman.supervisors.cli.pull:pull", name="pull", help="Get what the other devices pushed.")
 app.command("ferryman.supervisors.cli.watch:watch", name="watch", help="Stay connected, and print what happens.")
 app.command("ferryman.supervisors.cli.status:status", name="status", help="How this device stands.")
-app.command("ferryman.supervisors.cli.status:outbox", name="outbox", help="What waits for the relay.")
+app.command(
+    "ferryman.supervisors.cli.outbox:app", name="outbox", help="What waits for the relay; drop one, or try now."
+)
 app.command(
     "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
 )
