@@ -70,6 +70,8 @@ app.command(
 app.command(
     "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
 )
+app.command("ferryman.supervisors.cli.backup:backup", name="backup", help="Copy this device into one file.")
+app.command("ferryman.supervisors.cli.backup:restore", name="restore", help="Make this device of a backup.")
 app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")
 app.command("ferryman.supervisors.cli.sim:app", name="sim", help="Scripted crashes of the real actors.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")
