@@ -139,22 +139,20 @@ def hash_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def restore_home(backup: Path, home: Path) -> Backup:
+def restore_home(disk: Disk, backup: Path, home: Path) -> Backup:
     """Make `home` of a backup, whole or not at all. Blocking. Raises BadInput with one line; then nothing was made."""
     if home.exists() and (not home.is_dir() or any(home.iterdir())):
         raise BadInput(f"{home}: is not empty: a restore overwrites nothing; name another directory with --home")
     draft = home.with_name(f".{home.name}.restoring")
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(draft, ignore_errors=True)  # of a restore that was killed
-        draft.mkdir(mode=0o700)
+        disk.make_directory(draft)
         try:
-            listing = unpack(backup, draft)
+            listing = unpack(disk, backup, draft)
             draft.rename(home)  # over an empty directory too
-        except BaseException:
+            disk.remove(draft)  # there is none by that name; the directory with the new name in it is synced
+        finally:
             shutil.rmtree(draft, ignore_errors=True)
-            raise
-        sync_directory(home.parent)
     except tarfile.TarError as error:
         raise not_ours(backup) from error
     except OSError as error:
@@ -163,7 +161,7 @@ def restore_home(backup: Path, home: Path) -> Backup:
     return Backup(backup.stat().st_size, listing.made_at, listing.keys)
 
 
-def unpack(backup: Path, folder: Path) -> Listing:
+def unpack(disk: Disk, backup: Path, folder: Path) -> Listing:
     with tarfile.open(backup, "r:") as tar:
         listing = read_listing(backup, tar)
         left = dict(listing.files)
@@ -175,8 +173,7 @@ def unpack(backup: Path, folder: Path) -> Listing:
         if left:
             raise damaged(backup, next(iter(left)))
     for path in (folder / "keys", folder):
-        if path.is_dir():
-            sync_directory(path)
+        disk.remove(path / LIST)  # it is in none of them; the names of the files are synced
     return listing
 
 
@@ -209,7 +206,8 @@ def extract(
         raise complaint(member.name)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     digest = sha256()
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as target:
+    path.touch(mode=0o600, exist_ok=False)
+    with path.open("wb") as target:
         while piece := source.read(COPY_BYTES):
             digest.update(piece)
             target.write(piece)
@@ -217,14 +215,6 @@ def extract(
         os.fsync(target.fileno())
     if digest.hexdigest() != entry.sha256:
         raise complaint(member.name)
-
-
-def sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def not_ours(backup: Path) -> BadInput:

@@ -49,7 +49,7 @@ def restore(file: Path, /, *, common: Common = COMMON) -> int:
         What `ferryman backup` made.
     """
     home = find_home(common.home)
-    made = restore_home(file, home)
+    made = restore_home(make_real_ports().disk, file, home)
     when = datetime.fromtimestamp(made.made_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     said = f"{home}: this device is again as it was at {when}; {WHO_CAN_READ[made.keys]}"
     tell("restored", made, f"{said}\nNothing else may be this device from now on. `ferryman doctor` looks it over.",

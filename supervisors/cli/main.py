@@ -70,6 +70,7 @@ app.command(
 app.command(
     "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
 )
+app.command("ferryman.supervisors.cli.doctor:doctor", name="doctor", help="Look this device over.")
 app.command("ferryman.supervisors.cli.backup:backup", name="backup", help="Copy this device into one file.")
 app.command("ferryman.supervisors.cli.backup:restore", name="restore", help="Make this device of a backup.")
 app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")

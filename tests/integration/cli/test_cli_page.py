@@ -27,6 +27,10 @@ CHANGING = [
     (r'"timestamp": \d+', "TIME"),
     (r"for (a moment|\d+ seconds?)", "for AGE"),
     (r"home     .*/", "home HERE/"),
+    (r"\S*/(laptop,|again:)", r"HERE/\1"),
+    (r"[\d.]+ KB; its keys", "SIZE; its keys"),
+    (r"[\d-]{10} [\d:]{5} UTC", "TIME"),
+    (r"[\d,]+ (records|MiB)", r"COUNT \1"),
     (r"ws://127.0.0.1:\d+", "RELAY"),
 ]  # fmt: skip
 
