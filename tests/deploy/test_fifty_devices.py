@@ -1,4 +1,5 @@
-"""Fifty devices through a real nginx with the example's own configuration, over TLS, each from a source of its own.
+"""Fifty devices through a real nginx with the example's own configuration, over TLS, each from a source of its own;
+and a few through a real Caddy.
 
     50 devices --TLS--> nginx.conf of examples/deploy --> its relay.toml, all limits at their defaults
 
@@ -30,7 +31,10 @@ NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DEVICES = 50
 GROUP = b"a group that is one of bare IDs."
 
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt install nginx-light)")
+with_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed (Debian: apt install nginx-light)")
+with_caddy = pytest.mark.skipif(
+    shutil.which("caddy") is None, reason="caddy is not installed (Debian: apt install caddy)"
+)
 
 
 def free_port():
@@ -71,6 +75,7 @@ def nginx(folder, relay_port):
         replaced(
             (DEPLOY / "nginx.conf").read_text(),
             ("listen 443 ssl;", f"listen 127.0.0.1:{port} ssl;"),
+            ("    listen [::]:443 ssl;\n", ""),
             ("server 127.0.0.1:8080;", f"server 127.0.0.1:{relay_port};"),
             ("/etc/letsencrypt/live/sync.example.com/fullchain.pem", certificate),
             ("/etc/letsencrypt/live/sync.example.com/privkey.pem", key),
@@ -112,6 +117,8 @@ class Place:
 
     async def stream(self, own_address="127.0.0.1"):
         plain = await dial(self.port, own_address)
+        if self.trusted is None:
+            return plain
         return trio.SSLStream(plain, self.trusted, server_hostname="sync.example.com", https_compatible=True)
 
     @asynccontextmanager
@@ -151,6 +158,7 @@ async def place(folder, *, trusted_proxies):
 BALANCED = ["127.0.0.0/8"]
 
 
+@with_nginx
 @pytest.mark.req("S4-178")
 async def test_what_fifty_devices_push_through_a_proxy_arrives(tmp_path):
     async with place(tmp_path, trusted_proxies=BALANCED) as behind, AsyncExitStack() as connected:
@@ -188,12 +196,14 @@ async def let_in(behind, sources, own_address="127.0.0.1"):
     return count
 
 
+@with_nginx
 async def test_the_limit_of_a_source_is_that_of_the_device_s_own_address(tmp_path):
     async with place(tmp_path, trusted_proxies=BALANCED) as behind:
         assert await let_in(behind, ["198.51.100.7"] * 11) == 10
         assert await let_in(behind, ["198.51.100.8"] * 5 + ["198.51.100.9"] * 6) == 11
 
 
+@with_nginx
 @pytest.mark.skipif(not can_be_many_sources(), reason="only Linux has all of 127.0.0.0/8")
 async def test_an_address_that_a_device_claims_behind_the_proxy_is_not_believed(tmp_path):
     async with place(tmp_path, trusted_proxies=["127.0.0.1/32"]) as behind:
@@ -201,8 +211,43 @@ async def test_an_address_that_a_device_claims_behind_the_proxy_is_not_believed(
         assert await let_in(behind, claims, "127.66.0.1") == 10, "nginx says 127.66.0.1 behind each of them"
 
 
+@with_nginx
 async def test_the_proxy_shows_health_and_keeps_figures(tmp_path):
     async with place(tmp_path, trusted_proxies=BALANCED) as behind:
         assert await behind.get("/health", "198.51.100.1") == 200
         assert await behind.get("/metrics", "198.51.100.1") == 404
         assert await behind.get("/metrics", "127.0.0.1") == 404
+
+
+@contextmanager
+def caddy(folder, relay_port):
+    """The example's Caddyfile before a relay on this port, without a name and so without TLS. Yields its port."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),  # where it keeps certificates
+        "SYNC_DOMAIN": f"http://:{port}",
+        "RELAY_ADDRESS": f"127.0.0.1:{relay_port}",
+    }
+    alone = "{\n\tadmin off\n\tdefault_bind 127.0.0.1\n}\n"  # its door for administrators is at a fixed port
+    (folder / "Caddyfile").write_text(alone + (DEPLOY / "Caddyfile").read_text())
+    command = ["caddy", "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
+    with child(*command, env=environment, stderr=subprocess.DEVNULL):
+        yield port
+
+
+@with_caddy
+@pytest.mark.skipif(not can_be_many_sources(), reason="only Linux has all of 127.0.0.0/8")
+async def test_behind_caddy_devices_meet_and_their_claims_are_dropped(tmp_path):
+    async with relay_process(relay_config(tmp_path, trusted_proxies=["127.0.0.1/32"])) as relay:
+        with caddy(tmp_path, relay.port) as port:
+            behind = Place(port, None, relay.port)
+            async with behind.client(1, "198.51.100.1") as anna, behind.client(2, "198.51.100.2") as bert:
+                await anna.hello(GROUP)
+                await bert.hello(GROUP)
+                await anna.push(1, b"ahoy")
+                assert [blob.payload for blob in (await bert.pull(0)).blobs] == [b"ahoy"]
+            claims = [f"198.51.100.{number}" for number in range(11)]
+            assert await let_in(behind, claims, "127.66.0.1") == 10
+            assert await behind.get("/health", "198.51.100.1") == 200
+            assert await behind.get("/metrics", "127.0.0.1") == 404
