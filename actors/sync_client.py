@@ -147,6 +147,7 @@ class SyncClient:
             board.relay_limit = self._session.phase.max_blob_size
         if self._session.intake.opened < self._session.intake.covered:
             self._sealed.set()
+        board.show_intake(self._session.intake)
         self._serve()
 
     def _perform(self, effect: effects.Effect) -> None:
@@ -183,6 +184,7 @@ class SyncClient:
                 self._shelf.look()
             case effects.RecordAcknowledged(seq, blob_id, cursor):
                 crash_point("client.pushed")
+                world.board.show_success()
                 self._records.acknowledged(seq, blob_id, cursor)
             case effects.RecordRejected(seq, blob_id, code):
                 self._records.rejected(seq, blob_id, code)

@@ -234,6 +234,7 @@ class DeviceClerk:
             state.member,
             state.enabled,
             sync.status(),
+            sync.indicator(),
             device_id=sync.device_id(),
             device_name=self._config.sync.device_name,
             waiting=sync.outbox().count,

@@ -31,7 +31,7 @@ from ferryman.protocol.machine import Command, Refused
 from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT
 from ferryman.protocol.sync import outbox as out
 from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus
+from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus, Indicator
 from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
 from ferryman.protocol.sync.inbox import Take
 from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
@@ -40,6 +40,7 @@ from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullRes
 from ferryman.supervisors.deliveries import Deliveries
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invites import InviteDesk, spending
+from ferryman.supervisors.standing import Standings
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
@@ -62,6 +63,7 @@ class Sync:
         self._readers = 0
         self._deliveries = Deliveries(harbour, ref, self._note)
         sync = harbour.config.sync
+        self.standing = Standings(harbour, ref)
         self._invites = InviteDesk(harbour.ports, sync.ca_file, sync.link_scheme)
 
     # --- the group
@@ -165,7 +167,7 @@ class Sync:
         if not 1 <= limit <= MAX_PULL_LIMIT or (after_cursor is not None and after_cursor < 0):
             raise BadInput(f"limit is 1 to {MAX_PULL_LIMIT}, after_cursor counts from 0")
         await self._member()
-        await self._while_connecting()
+        await self._harbour.board.while_connecting(CONNECT_SECONDS)
         client = self._harbour.board.client
         if client is None:
             raise Offline("sync is switched off: call enable()", retryable=True)
@@ -179,15 +181,6 @@ class Sync:
         blobs = tuple(show(handed, self._deliveries.take) for handed in page.blobs)
         return PullResult(blobs, page.has_more, page.max_cursor)
 
-    async def _while_connecting(self) -> None:
-        async with self.events() as events:
-            if not isinstance(self.status(), Connecting):
-                return
-            with trio.move_on_after(CONNECT_SECONDS):
-                async for _ in events:
-                    if not isinstance(self.status(), Connecting):
-                        break
-
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
         self._readers += 1
@@ -197,6 +190,10 @@ class Sync:
 
     def status(self) -> ConnectionStatus:
         return self._harbour.board.status
+
+    def indicator(self) -> Indicator:
+        """In one word, for a person: synced, pending, failed or offline (S4 §10.2)."""
+        return self._harbour.light.word
 
     def last_cursor(self) -> int:
         """Everything up to it is taken, and recorded as taken."""
@@ -216,10 +213,12 @@ class Sync:
 
     subscribe = events
 
-    async def reconnect(self) -> None:
-        """Try now, whatever the backoff says, also after another connection of this device took over."""
+    async def reconnect(self, *, anew: bool = False) -> None:
+        """Try now, whatever the backoff says, also after another connection of this device took over.
+
+        anew: also where there is a connection."""
         await self._member()
-        await self._redial()
+        await self._redial(anew=anew)
 
     async def trust_relay(self, relay_key: bytes) -> None:
         """Accept this key from now on, and no other. relay_key: 32 bytes, as the relay's operator told it.

@@ -41,7 +41,7 @@ def describe(event: events.SyncEvent) -> Happened | None:
             return Happened(what="relay-key", text=text)
         case events.Lagged(count=count):
             return Happened(what="missed", text=f"{count} events came too fast and are left out")
-        case events.Connected() | events.Disconnected():
+        case events.Connected() | events.Disconnected() | events.SyncStatus() | events.TransactionSaved():
             return None
 
 

@@ -10,6 +10,8 @@
 | Error              | a refusal of the relay, or something that needs a person                                 |
 | RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
+| SyncStatus         | `indicator()` answers differently; or how the push of one saved transaction ended        |
+| TransactionSaved   | the host's own database has it; its blob is queued next                                  |
 | ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
 | HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
 | HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
@@ -21,7 +23,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Reconnecting:
 
 
 ConnectionStatus: TypeAlias = Disconnected | Connecting | Connected | Reconnecting
+Indicator: TypeAlias = Literal["synced", "pending", "failed", "offline"]  # what each means: indicator.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,22 @@ class RelayKeyChanged:
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
     status: ConnectionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """indicator: synced, pending, failed or offline. key: None for the device, or of the transaction it is about."""
+
+    indicator: Indicator
+    waiting: int
+    key: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionSaved:
+    """key: what the host's database calls it."""
+
+    key: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +168,8 @@ SyncEvent: TypeAlias = (
     | Error
     | RelayKeyChanged
     | StatusChanged
+    | SyncStatus
+    | TransactionSaved
     | ResyncRequired
     | HistoryGap
     | HistoryGapClosed

@@ -21,7 +21,7 @@ LISTED = 20  # more fill the screen and say nothing new
 MEANINGS: dict[replies.Indicator, str] = {
     "synced": "the relay has everything",
     "pending": "on its way to the relay",
-    "failed": "no connection to the relay; it is tried again",
+    "failed": "not reached, or refused by the relay; it is tried again",
     "offline": "no connection; changes are saved on this device",
     "off": "sync is switched off",
 }
