@@ -144,6 +144,7 @@ class SyncClient:
         board = self._world.board
         if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
+            board.held_back = self._session.flight.held_back
             board.relay_limit = self._session.phase.max_blob_size
         if self._session.intake.opened < self._session.intake.covered:
             self._sealed.set()

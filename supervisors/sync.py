@@ -40,13 +40,13 @@ from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullRes
 from ferryman.supervisors.deliveries import Deliveries
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invites import InviteDesk, spending
+from ferryman.supervisors.outbox_desk import OutboxDesk
 from ferryman.supervisors.standing import Standings
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
 KEY_BYTES = 32
 CONNECT_SECONDS = 30.0  # as long as a push waits
-START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
 REFUSALS: dict[str, type[AppError]] = {
     out.BLOB_TOO_LARGE: BlobTooLarge,
     out.OUTBOX_FULL: OutboxFull,
@@ -62,6 +62,7 @@ class Sync:
         self._ref = ref
         self._readers = 0
         self._deliveries = Deliveries(harbour, ref, self._note)
+        self.queue = OutboxDesk(harbour, ref)
         sync = harbour.config.sync
         self.standing = Standings(harbour, ref)
         self._invites = InviteDesk(harbour.ports, sync.ca_file, sync.link_scheme)
@@ -149,8 +150,8 @@ class Sync:
         match watch.outcome:
             case BlobPushed(_, cursor):
                 return PushResult(blob_id, cursor)
-            case BlobRejected(_, code):
-                raise RelayRefused(f"the relay will never take this blob (error {code})")
+            case BlobRejected() as rejected:
+                raise RelayRefused(rejected.why)
             case None:
                 raise Pending(blob_id)
 
@@ -204,8 +205,7 @@ class Sync:
         return self._harbour.device.device_id
 
     def outbox(self) -> OutboxStatus:
-        board = self._harbour.board
-        return OutboxStatus(board.totals.count, board.totals.size, board.in_flight)
+        return self.queue.status()
 
     def events(self) -> Subscription:
         """`async with` it and `async for` over it. A slow listener gets Lagged(count) for what it missed."""

@@ -6,7 +6,7 @@
 | Disconnected       | the connection ended; `reason` is for a person                                           |
 | BlobAvailable      | the relay named a blob of another device (NOTIFY)                                        |
 | BlobPushed         | the relay has our blob on disk, and our outbox knows it                                  |
-| BlobRejected       | the relay will never take this blob of ours; the outbox has set it aside                 |
+| BlobRejected       | the relay will never get this blob of ours; the outbox has set it aside, or its user did |
 | Error              | a refusal of the relay, or something that needs a person                                 |
 | RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
@@ -81,10 +81,17 @@ class BlobPushed:
 
 @dataclass(frozen=True, slots=True)
 class BlobRejected:
-    """code: the relay's error."""
+    """code: the relay's error, 0 where this device's own user took the blob out of the outbox."""
 
     id: bytes
     code: int
+
+    @property
+    def why(self) -> str:
+        """For a person."""
+        if self.code == 0:
+            return "this blob was taken out of the outbox before the relay had it"
+        return f"the relay will never take this blob (error {self.code})"
 
 
 @dataclass(frozen=True, slots=True)

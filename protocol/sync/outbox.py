@@ -4,6 +4,7 @@
     plain data ---------> sealed, seq n, queued ------------> forgotten, the relay's cursor in the ledger
                                   |   Reject
                                   +------------> set aside: no relay of ours will ever take it; the host is told
+                                                 (DROPPED: forgotten, because its own user wants that)
 
 One lane a group: a chain (wire §6) that begins with the lane and never forks, because seq and the hash of the blob
 before are taken in the same decision that queues the blob. The sealed bytes stand in a table, written and deleted
@@ -25,6 +26,7 @@ from ferryman.protocol.sync.shelf import Shelf, Waiting
 
 MAX_WAITING_BLOBS = 262_144  # while the relay is away; some 300 bytes of memory each
 MAX_WAITING_BYTES = 16 << 30  # on disk
+DROPPED = 0  # a code that no relay has: this device's user took the blob out
 MAX_REJECTED = 1_000  # ids kept for the host to look at; more say nothing new
 
 TABLE = """CREATE TABLE IF NOT EXISTS outbox_blob (
@@ -124,7 +126,7 @@ class Acknowledge(Command["Totals"]):
 
 @dataclass(frozen=True, slots=True)
 class Reject(Command["Totals"]):
-    """The relay will never take this blob: `code` is its error (wire §5)."""
+    """The relay will never take this blob: `code` is its error (wire §5), or `DROPPED`."""
 
     group_id: bytes
     seq: int
@@ -215,7 +217,9 @@ class Outbox:
                 lane = replace(lane, shelf=lane.shelf.remove(seq))
             case BlobRejected(group_id, blob_id, seq, code):
                 lane = state.lanes[group_id]
-                rejected = (*lane.rejected, (blob_id, code))[-MAX_REJECTED:]
+                rejected = lane.rejected
+                if code != DROPPED:
+                    rejected = (*rejected, (blob_id, code))[-MAX_REJECTED:]
                 lane = replace(lane, shelf=lane.shelf.remove(seq), rejected=rejected)
         return OutboxState({**state.lanes, group_id: lane}, state.steps + 1)
 
