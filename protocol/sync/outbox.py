@@ -31,6 +31,7 @@ TABLE = """CREATE TABLE IF NOT EXISTS outbox_blob (
     group_id BLOB NOT NULL, seq INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (group_id, seq)
 ) WITHOUT ROWID"""
 INSERT = "INSERT INTO outbox_blob (group_id, seq, sealed) VALUES (?, ?, ?)"
+DELETE_LANE = "DELETE FROM outbox_blob WHERE group_id = ?"
 DELETE = "DELETE FROM outbox_blob WHERE group_id = ? AND seq = ?"
 SELECT = "SELECT sealed FROM outbox_blob WHERE group_id = ? AND seq = ?"
 
@@ -132,7 +133,14 @@ class Reject(Command["Totals"]):
     code: int
 
 
-OutboxCommand: TypeAlias = Enqueue | Acknowledge | Reject
+@dataclass(frozen=True, slots=True)
+class ForgetLane(Command[None]):
+    """Of a group that this device has left for good: what waits for it is dropped."""
+
+    group_id: bytes
+
+
+OutboxCommand: TypeAlias = Enqueue | Acknowledge | Reject | ForgetLane
 
 
 # --- what happened
@@ -173,7 +181,13 @@ class BlobRejected:
     code: int
 
 
-OutboxEvent: TypeAlias = ChainStarted | BlobQueued | BlobAcknowledged | BlobRejected
+@recorded("outbox.lane_forgotten/1")
+@dataclass(frozen=True, slots=True)
+class LaneForgotten:
+    group_id: bytes
+
+
+OutboxEvent: TypeAlias = ChainStarted | BlobQueued | BlobAcknowledged | BlobRejected | LaneForgotten
 
 
 # --- what is owed
@@ -201,9 +215,15 @@ class Outbox:
                 return settle(state, group_id, BlobAcknowledged(group_id, blob_id, seq, cursor))
             case Reject(group_id, seq, blob_id, code):
                 return settle(state, group_id, BlobRejected(group_id, blob_id, seq, code))
+            case ForgetLane(group_id):
+                gone = (LaneForgotten(group_id),) if group_id in state.lanes else ()
+                return Decision(gone, rows=tuple(Row(DELETE_LANE, (each.group_id,)) for each in gone))
 
     def evolve(self, state: OutboxState, event: OutboxEvent) -> OutboxState:
         match event:
+            case LaneForgotten(group_id):
+                lanes = {each: lane for each, lane in state.lanes.items() if each != group_id}
+                return OutboxState(lanes, state.steps + 1)
             case ChainStarted(group_id, chain_id):
                 lane = Lane(SenderChain(chain_id))
             case BlobQueued(group_id, blob_id, seq, sealed_hash, size):
