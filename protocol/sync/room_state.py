@@ -128,7 +128,7 @@ class Word:
     """A control blob on its way into the outbox."""
 
     blob_id: bytes
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class RoomMoved:
 class WordChosen:
     room_id: bytes
     blob_id: bytes
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @recorded("rooms.word_said/1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import trio
 
@@ -22,6 +23,13 @@ REFUSED = 1
 TAKE_BACK_SECONDS = 5.0  # for a relay that answers; one that does not forgets the code after ten minutes
 
 
+@dataclass(slots=True)
+class Standby:
+    """asking: a question is under way, which goes back by hanging up; nothing else can be said meanwhile."""
+
+    asking: bool = False
+
+
 async def check_yes(line: Line, invited: replies.Invited) -> None:
     """Raises BadInput, and takes the invite back, where `--yes` would let somebody in unseen."""
     if invited.asks:
@@ -32,15 +40,12 @@ async def check_yes(line: Line, invited: replies.Invited) -> None:
         )
 
 
-async def host(line: Line, screen: Screen) -> int:
+async def host(line: Line, screen: Screen, standby: Standby) -> int:
     """Wait for the one who comes by the invite, and answer. The exit code."""
     await screen.note("Waiting for a device that asks. Ctrl-C takes the invite back.")
-    try:
-        reply = await line.ask(requests.AwaitJoin())
-    except trio.Cancelled:  # hanging up is what takes it back
-        with trio.CancelScope(shield=True):
-            await screen.note("The invite is taken back.")
-        raise
+    standby.asking = True
+    reply = await line.ask(requests.AwaitJoin())
+    standby.asking = False
     if not isinstance(reply, replies.JoinAsked):
         await screen.show(reply, "A device was let in: it is in the group now.")
         return 0
@@ -48,8 +53,8 @@ async def host(line: Line, screen: Screen) -> int:
         reply,
         f"{reply.device_name!r} asks to join. Its number is {reply.sas}: does the new device show the same?",
     )
-    async with taken_back(line, screen):
-        approve = await says_yes(screen)
+    approve = await says_yes(screen)
+    standby.asking = True
     ended = await ask(line, requests.AnswerJoin(approve=approve, sas=reply.sas), replies.JoinEnded)
     if not ended.joined:
         await screen.show(ended, "It was refused, and the invite is used up. `ferryman invite` makes a new one.")
@@ -59,16 +64,20 @@ async def host(line: Line, screen: Screen) -> int:
 
 
 @asynccontextmanager
-async def taken_back(line: Line, screen: Screen) -> AsyncGenerator[None]:
-    """When the block is cancelled, the invite is taken back."""
+async def taken_back(line: Line, screen: Screen) -> AsyncGenerator[Standby]:
+    """When the block is cancelled, the invite is taken back, unless the answer is under way."""
+    standby = Standby()
     try:
-        yield
+        yield standby
     except trio.Cancelled:
         with trio.move_on_after(TAKE_BACK_SECONDS) as scope:
             scope.shield = True
-            cancelled = await ask(line, requests.CancelInvite(), replies.Cancelled)
-            said = "The short code is taken back." if cancelled.in_time else "It was too late: the short code was used."
-            await screen.show(cancelled, said)
+            if standby.asking:
+                await screen.note("What is not decided yet is taken back.")
+            else:
+                cancelled = await ask(line, requests.CancelInvite(), replies.Cancelled)
+                in_time = "The short code is taken back."
+                await screen.show(cancelled, in_time if cancelled.in_time else "It was too late: the invite was used.")
         raise
 
 

@@ -100,10 +100,11 @@ def invite(
             if yes:
                 await admission.check_yes(line, invited)
             seconds = max(0, invited.expires_at - make_real_ports().clock.now())
-            async with admission.taken_back(line, screen) if wait and not invited.room else nullcontext():
+            stays = wait or invited.room
+            async with admission.taken_back(line, screen) if stays else nullcontext(admission.Standby()) as standby:
                 await screen.show(invited, invitation(invited, seconds))
                 if invited.room:
-                    return await admission.host(line, screen)
+                    return await admission.host(line, screen, standby)
                 if wait:
                     await screen.note("Ctrl-C takes the short code back.")
                     await trio.sleep(seconds)
