@@ -150,7 +150,7 @@ class Invitations:
                 await self._record(invite, relay_url or invite.relay_url)
             if invite.bootstrap:
                 scope.shield = False
-                await self._be_admitted(invite.group_id)
+                await self.wait_inside(invite.group_id)
 
     async def _record(self, invite: GroupInvite, relay_url: str) -> None:
         harbour = self._harbour
@@ -171,7 +171,8 @@ class Invitations:
         us, name = harbour.device.device_id, harbour.config.sync.device_name
         await self._do(ROOMS, EnterRoom(room, us, name, nonce_j, harbour.ports.ids.new_id()))
 
-    async def _be_admitted(self, room_id: bytes) -> None:
+    async def wait_inside(self, room_id: bytes) -> None:
+        """Until this device is a member. Cancelled, it leaves. Raises InviteRefused."""
         try:
             outcome = await self.ended(room_id)
         except trio.Cancelled:
