@@ -156,18 +156,22 @@ def gone(state: RoomsState, command: Inside) -> Outcome:
     """Late mail. A person who answers hears how it ended."""
     match command:
         case Approve() | Refuse():
-            return Refused(
-                INVITE_ENDED, f"this invite has ended: {it.SENTENCES[state.ended.get(command.room_id, it.EXPIRED)]}"
-            )
+            return ended(state.ended.get(command.room_id, it.EXPIRED))
         case Cancel():
             return Decision(reply=state.ended.get(command.room_id) != it.JOINED)
         case _:
             return NOTHING
 
 
+def ended(outcome: str) -> Refused:
+    return Refused(INVITE_ENDED, f"this invite has ended: {it.SENTENCES[outcome]}")
+
+
 def inside(stay: Stay, command: Inside) -> Outcome:
     room_id, phase = stay.room.room_id, stay.phase
     match command:
+        case Approve() | Refuse() if isinstance(phase, it.Parting | Closing):
+            return ended(phase.outcome)
         case Hear():
             if isinstance(phase, it.Knocking | it.Showing):
                 return heard_by_joiner(stay.room, phase, command)
