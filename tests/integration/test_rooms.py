@@ -181,6 +181,23 @@ async def test_a_host_answers_by_the_event(autojump_clock, world):
         assert await a.sync.cancel_invite(invite) is False, "it was used"
 
 
+async def test_who_waits_for_an_answer_is_told_so_and_then_shown_the_number(autojump_clock, world):
+    async with world.relay(), world.device("b") as b, trio.open_nursery() as nursery:
+        async with world.device("a") as a:
+            await a.sync.enable(world.url)
+            invite = await a.sync.invitations.open_room(await group_of(a))
+        async with watched(b, (events.JoinWaiting, events.JoinShown)) as told:
+            joining = ask(nursery, b, invite.link)
+            await trio.sleep(20)
+            assert [type(one) for one in told] == [events.JoinWaiting], "the inviting device is away"
+            async with world.device("a") as a:
+                request = await a.sync.invitations.request(invite.room_id)
+                await until(lambda: len(told) == 2)
+                assert told[1].sas == request.sas
+                await a.sync.approve(request)
+                assert await joining.ended() is None
+
+
 @pytest.mark.req("W9-16")
 async def test_an_invite_that_nobody_answers_ends_for_both_after_its_time(autojump_clock, world):
     async with world.relay(), world.device("a") as a, world.device("b") as b, trio.open_nursery() as nursery:
