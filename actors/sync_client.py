@@ -70,7 +70,7 @@ class SyncClient:
         self._session = Session(resume(world.device.device_id, 0, ()))
         self._records = ClientRecords(ctx, world, self._recorded)
         self._line = RelayLine(ctx, world, ctx.ref(world.neighbours.group), self.feed)
-        self._desk = ReaderDesk(world, world.settings.max_blob_size)
+        self._desk = ReaderDesk(world, world.settings.max_blob_size, in_room=world.room is not None)
         self._parcels = OutboxReader(world, self._line, outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
         self._sealed = trio.Event()

@@ -17,6 +17,11 @@
 | HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
 | HistoryFork        | a sender's chain shows two blobs in one place: somebody shows two histories              |
 | UndecryptableBlobs | so many blobs of a sender did not open in the last minute; they were passed over         |
+| JoinRequested      | somebody asks to join by an invite of ours: compare the number, then approve or refuse   |
+| JoinWaiting        | this device asks to join, and the inviting one has not answered yet                      |
+| JoinShown          | this device asks to join: its person reads the number to whoever invites                 |
+| JoinEnded          | an invite let nobody in, or did not let us in; `reason` is for a person                  |
+| DeviceJoined       | a device was let in by an invite of ours                                                 |
 | Lagged             | this subscriber was too slow: so many events were dropped for it                         |
 """
 
@@ -162,6 +167,42 @@ class UndecryptableBlobs:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinRequested:
+    """room_id: names the invite, 32 bytes. device_name: what it calls itself, which proves nothing. sas: NNN-NNN."""
+
+    room_id: bytes
+    device_id: bytes
+    device_name: str
+    sas: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWaiting:
+    room_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinShown:
+    room_id: bytes
+    sas: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinEnded:
+    """outcome: one word for programs."""
+
+    room_id: bytes
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceJoined:
+    device_id: bytes
+    device_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lagged:
     count: int
 
@@ -182,5 +223,10 @@ SyncEvent: TypeAlias = (
     | HistoryGapClosed
     | HistoryFork
     | UndecryptableBlobs
+    | JoinRequested
+    | JoinWaiting
+    | JoinShown
+    | JoinEnded
+    | DeviceJoined
     | Lagged
 )
