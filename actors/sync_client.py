@@ -70,7 +70,7 @@ class SyncClient:
         self._session = Session(resume(world.device.device_id, 0, ()))
         self._records = ClientRecords(ctx, world, self._recorded)
         self._line = RelayLine(ctx, world, ctx.ref(world.neighbours.group), self.feed)
-        self._desk = ReaderDesk(world, world.settings.max_blob_size)
+        self._desk = ReaderDesk(world, world.settings.max_blob_size, in_room=world.room is not None)
         self._parcels = OutboxReader(world, self._line, outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
         self._sealed = trio.Event()
@@ -148,6 +148,7 @@ class SyncClient:
             board.relay_limit = self._session.phase.max_blob_size
         if self._session.intake.opened < self._session.intake.covered:
             self._sealed.set()
+        board.show_intake(self._session.intake)
         self._serve()
 
     def _perform(self, effect: effects.Effect) -> None:
@@ -184,6 +185,7 @@ class SyncClient:
                 self._shelf.look()
             case effects.RecordAcknowledged(seq, blob_id, cursor):
                 crash_point("client.pushed")
+                world.board.show_success()
                 self._records.acknowledged(seq, blob_id, cursor)
             case effects.RecordRejected(seq, blob_id, code):
                 self._records.rejected(seq, blob_id, code)

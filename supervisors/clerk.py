@@ -41,7 +41,8 @@ from ferryman.protocol.sync.events import (
     StatusChanged,
 )
 from ferryman.protocol.sync.group import GroupState
-from ferryman.supervisors.blobs import Blob, Invite
+from ferryman.supervisors.blobs import Blob
+from ferryman.supervisors.clerk_joins import Inviting, joined
 from ferryman.supervisors.clerk_outbox import drop, show_page
 from ferryman.supervisors.config import RuntimeConfig
 from ferryman.supervisors.harbour import GROUP
@@ -68,7 +69,7 @@ class DeviceClerk:
         self._warning = warning
         self._takes = takes
         self._page: dict[int, Blob] = {}
-        self._invite: Invite | None = None
+        self._inviting = Inviting(sync, asks=config.sync.approve_joins)
         self._patience = trio.CancelScope()
         self._hurried = False
 
@@ -83,14 +84,19 @@ class DeviceClerk:
                 await sync.disable()
                 return await self._standing(0)
             case requests.CreateInvite(direct=direct):
-                invite = self._invite = await sync.create_invite(direct=direct)
-                return replies.Invited(link=invite.link, short_code=invite.short_code, expires_at=invite.expires_at)
+                return await self._inviting.create(direct=direct)
+            case requests.AwaitJoin():
+                with self._wait(requests.MAX_WAIT_SECONDS):
+                    return await self._inviting.asked()
+                raise Closed
+            case requests.AnswerJoin(approve=approve, sas=sas):
+                with self._wait(requests.MAX_WAIT_SECONDS):
+                    return await self._inviting.answer(sas, approve=approve)
+                raise Closed
             case requests.CancelInvite():
-                if self._invite is None:
-                    raise BadInput("no invite was made over this connection")
-                return replies.Cancelled(in_time=await sync.cancel_invite(self._invite))
+                return await self._inviting.cancel()
             case requests.JoinGroup(invite=text, relay_url=relay_url):
-                await sync.join_invite(text, relay_url)
+                await joined(sync, text, relay_url, say)
                 return await self._standing(0)
             case requests.TrustRelay(relay_key=relay_key, settle_seconds=seconds):
                 await self._trust(relay_key, seconds)
@@ -214,6 +220,7 @@ class DeviceClerk:
             state.member,
             state.enabled,
             sync.status(),
+            sync.indicator(),
             device_id=sync.device_id(),
             device_name=self._config.sync.device_name,
             waiting=sync.outbox().count,

@@ -5,6 +5,8 @@
 | Hello      | the first line of a connection                                  |                     |
 | Standing   | connection, group, device, outbox, cursor                       |                     |
 | Invited    | link, short code                                                |                     |
+| JoinAsked  | who asks to be let in, and the number to compare                |                     |
+| JoinEnded  | the device is let in                                            |                     |
 | Cancelled  | whether the invite could still be taken back                    |                     |
 | Queued     | the blob is on disk                                             | yes                 |
 | Pushed     | the relay has it                                                |                     |
@@ -69,10 +71,28 @@ class Standing(Message):
 
 
 class Invited(Message):
+    """room: it opens a room, so the asker stays for the answer. asks: a person is asked before a device is let in."""
+
     type: Literal["invite"] = "invite"
     link: str = Field(repr=False)
     short_code: str = Field(repr=False)
     expires_at: int
+    room: bool = False
+    asks: bool = False
+
+
+class JoinAsked(Message):
+    type: Literal["join_asked"] = "join_asked"
+    device: str
+    device_name: str
+    sas: str
+
+
+class JoinEnded(Message):
+    """joined: false when it was refused; how else an invite ends is a Failed."""
+
+    type: Literal["join_ended"] = "join_ended"
+    joined: bool
 
 
 class Cancelled(Message):
@@ -170,7 +190,8 @@ class Dropped(Message):
 
 
 class Happened(Message):
-    """what: arrived, pushed, rejected, status, error, resync, gap, fork, undecryptable or missed."""
+    """what: arrived, pushed, rejected, status, error, resync, gap, fork, undecryptable, joined or missed; of a join
+    that goes on join-asked, join-waiting, join-shown, join-ended, with the number to compare in `sas`."""
 
     type: Literal["event"] = "event"
     what: str
@@ -179,6 +200,7 @@ class Happened(Message):
     id: str | None = None
     cursor: int | None = None
     sender: str | None = None
+    sas: str | None = None
 
 
 class Failed(Message):
@@ -192,6 +214,8 @@ Reply: TypeAlias = (
     Hello
     | Standing
     | Invited
+    | JoinAsked
+    | JoinEnded
     | Cancelled
     | Queued
     | Pushed

@@ -5,8 +5,10 @@
 | EnableSync    | Standing                                                  |
 | DisableSync   | Standing                                                  |
 | CreateInvite  | Invited                                                   |
+| AwaitJoin     | JoinAsked; JoinEnded where nobody is asked                |
+| AnswerJoin    | JoinEnded, when the relay has the answer                  |
 | CancelInvite  | Cancelled                                                 |
-| JoinGroup     | Standing                                                  |
+| JoinGroup     | Happened while a person decides, then Standing            |
 | TrustRelay    | Standing, when the relay was tried with that key          |
 | PushBlob      | Queued when it is on disk, then Pushed or Waiting         |
 | PullBlobs     | Page                                                      |
@@ -64,6 +66,20 @@ class CreateInvite(Message):
 
     do: Literal["invite"] = "invite"
     direct: bool = False
+
+
+class AwaitJoin(Message):
+    """Wait for a device that comes by the invite that this connection made last."""
+
+    do: Literal["await_join"] = "await_join"
+
+
+class AnswerJoin(Message):
+    """sas: of the JoinAsked that is answered."""
+
+    do: Literal["answer_join"] = "answer_join"
+    approve: bool
+    sas: Text
 
 
 class CancelInvite(Message):
@@ -143,6 +159,8 @@ Request: TypeAlias = (
     EnableSync
     | DisableSync
     | CreateInvite
+    | AwaitJoin
+    | AnswerJoin
     | CancelInvite
     | JoinGroup
     | TrustRelay

@@ -10,18 +10,25 @@
 | Error              | a refusal of the relay, or something that needs a person                                 |
 | RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
+| SyncStatus         | `indicator()` answers differently; or how the push of one saved transaction ended        |
+| TransactionSaved   | the host's own database has it; its blob is queued next                                  |
 | ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
 | HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
 | HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
 | HistoryFork        | a sender's chain shows two blobs in one place: somebody shows two histories              |
 | UndecryptableBlobs | so many blobs of a sender did not open in the last minute; they were passed over         |
+| JoinRequested      | somebody asks to join by an invite of ours: compare the number, then approve or refuse   |
+| JoinWaiting        | this device asks to join, and the inviting one has not answered yet                      |
+| JoinShown          | this device asks to join: its person reads the number to whoever invites                 |
+| JoinEnded          | an invite let nobody in, or did not let us in; `reason` is for a person                  |
+| DeviceJoined       | a device was let in by an invite of ours                                                 |
 | Lagged             | this subscriber was too slow: so many events were dropped for it                         |
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,7 @@ class Reconnecting:
 
 
 ConnectionStatus: TypeAlias = Disconnected | Connecting | Connected | Reconnecting
+Indicator: TypeAlias = Literal["synced", "pending", "failed", "offline"]  # what each means: indicator.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,22 @@ class StatusChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """indicator: synced, pending, failed or offline. key: None for the device, or of the transaction it is about."""
+
+    indicator: Indicator
+    waiting: int
+    key: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionSaved:
+    """key: what the host's database calls it."""
+
+    key: object
+
+
+@dataclass(frozen=True, slots=True)
 class ResyncRequired:
     reason: str
 
@@ -143,6 +167,42 @@ class UndecryptableBlobs:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinRequested:
+    """room_id: names the invite, 32 bytes. device_name: what it calls itself, which proves nothing. sas: NNN-NNN."""
+
+    room_id: bytes
+    device_id: bytes
+    device_name: str
+    sas: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWaiting:
+    room_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinShown:
+    room_id: bytes
+    sas: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinEnded:
+    """outcome: one word for programs."""
+
+    room_id: bytes
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceJoined:
+    device_id: bytes
+    device_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lagged:
     count: int
 
@@ -156,10 +216,17 @@ SyncEvent: TypeAlias = (
     | Error
     | RelayKeyChanged
     | StatusChanged
+    | SyncStatus
+    | TransactionSaved
     | ResyncRequired
     | HistoryGap
     | HistoryGapClosed
     | HistoryFork
     | UndecryptableBlobs
+    | JoinRequested
+    | JoinWaiting
+    | JoinShown
+    | JoinEnded
+    | DeviceJoined
     | Lagged
 )

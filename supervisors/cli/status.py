@@ -15,7 +15,7 @@ SETTLE_SECONDS = 3.0  # a person who asks how it stands wants no long wait
 MEANINGS: dict[replies.Indicator, str] = {
     "synced": "the relay has everything",
     "pending": "on its way to the relay",
-    "failed": "no connection to the relay; it is tried again",
+    "failed": "not reached, or refused by the relay; it is tried again",
     "offline": "no connection; changes are saved on this device",
     "off": "sync is switched off",
 }

@@ -19,11 +19,18 @@ HAPPENS = {
     "BlobRejected": "test_sync_events::test_a_blob_that_no_relay_will_take_is_told_and_the_next_goes_out",
     "Error": "test_sync_events::test_a_blob_that_no_relay_will_take_is_told_and_the_next_goes_out",
     "RelayKeyChanged": "test_sync_client_alone::test_another_key_of_the_relay_is_an_event_and_a_clear_error",
+    "SyncStatus": "test_lifecycle::test_a_saved_transaction_is_told_then_synced_with_its_cursor",
+    "TransactionSaved": "test_lifecycle::test_a_saved_transaction_is_told_then_synced_with_its_cursor",
     "ResyncRequired": "test_sync_two_devices::test_a_relay_whose_history_is_gone_is_told_and_synced_from_the_start",
     "HistoryGap": "test_sync_events::test_a_gap_that_closes",
     "HistoryGapClosed": "test_sync_events::test_a_gap_that_closes",
     "HistoryFork": "test_sync_events::test_a_device_that_went_back_to_a_copy_of_its_home_is_a_fork",
     "UndecryptableBlobs": "test_sync_events::test_blobs_that_do_not_open_are_counted_and_stop_nothing",
+    "JoinRequested": "test_rooms::test_a_host_answers_by_the_event",
+    "JoinWaiting": "test_rooms::test_who_waits_for_an_answer_is_told_so_and_then_shown_the_number",
+    "JoinShown": "test_rooms::test_who_was_seen_on_both_screens_is_in_the_one_group_and_the_room_is_gone",
+    "JoinEnded": "test_rooms::test_an_invite_that_nobody_answers_ends_for_both_after_its_time",
+    "DeviceJoined": "test_rooms::test_who_was_seen_on_both_screens_is_in_the_one_group_and_the_room_is_gone",
     "Lagged": "test_sync_events::test_a_subscriber_that_does_not_read_is_told_how_much_it_missed_and_holds_up_nobody",
 }
 
