@@ -20,12 +20,14 @@ class Board:
     closed: the runtime has ended. changed: set, and replaced, whenever `client` or `closed` changes.
     intake: how far the client is with what the relay has. settled: blobs of ours that were acknowledged or refused for
     good since the start. last_error, parked: see `protocol.sync.indicator`. watchers: see `stir`.
+    held_back: the relay refused a push for the time being, and it is tried again.
     """
 
     status: ConnectionStatus = field(default_factory=Disconnected)
     last_cursor: int = 0
     totals: Totals = field(default_factory=lambda: Totals(0, 0, 0))
     in_flight: int = 0
+    held_back: bool = False
     relay_limit: int | None = None
     client: str | None = None
     closed: bool = False

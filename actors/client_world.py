@@ -11,6 +11,7 @@ from ferryman.actors.ports import Ports
 from ferryman.protocol.crypto.keys import DeviceKeys, GroupKeys
 from ferryman.protocol.relay.limits import INLINE_CAP_BYTES, MAX_BLOB_SIZE
 from ferryman.protocol.sync.backoff import FIRST_SECONDS, MOST_SECONDS
+from ferryman.protocol.sync.group import Membership
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class ClientWorld:
-    """ledger: its file, where the outbox's table stands."""
+    """ledger: its file, where the outbox's table stands. room: set for a room of one join (wire §9), which is no group
+    on record: where it is, and its control blobs are what is given."""
 
     ports: Ports
     ledger: Path
@@ -49,3 +51,4 @@ class ClientWorld:
     neighbours: Neighbours
     hub: EventHub
     board: Board
+    room: Membership | None = None

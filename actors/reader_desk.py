@@ -71,8 +71,9 @@ class ReaderDesk:
     _judged: up to which cursor blobs were opened. _ahead: places of those taken beyond it, ascending by cursor.
     """
 
-    def __init__(self, opener: Opener, max_blob_size: int) -> None:
+    def __init__(self, opener: Opener, max_blob_size: int, *, in_room: bool = False) -> None:
         self._opener = opener
+        self._in_room = in_room
         self._max_blob_size = max_blob_size
         self._chains: Chains = {}
         self._taken_chains: Chains = {}
@@ -148,7 +149,11 @@ class ReaderDesk:
         heard = self._see_ahead(entry.cursor) if self._ahead else ()
         self._judged = entry.cursor
         outcome, self._chains, told = open_entry(
-            entry, keys=self._opener.keys, chains=self._chains, max_blob_size=self._max_blob_size
+            entry,
+            keys=self._opener.keys,
+            chains=self._chains,
+            max_blob_size=self._max_blob_size,
+            in_room=self._in_room,
         )
         if isinstance(outcome, Given):
             self._opened[entry.cursor] = show(entry, outcome, run)

@@ -96,15 +96,18 @@ class RelayLine:
             self._free = trio.Event()
 
     async def _converse(self, call: Call) -> LinkEnd:
-        state: GroupState = await look(self._group)
-        if state.member is None:
+        member = self._world.room
+        if member is None:
+            state: GroupState = await look(self._group)
+            member = state.member
+        if member is None:
             return LinkEnd("this device belongs to no group")
         try:
-            address = read_relay_url(state.member.relay_url)
+            address = read_relay_url(member.relay_url)
         except BadInput as error:
             return LinkEnd(error.message, notable=True)
-        self.relay_url = state.member.relay_url
-        call.pin = state.member.relay_key
+        self.relay_url = member.relay_url
+        call.pin = member.relay_key
         settings = self._world.settings
         try:
             trust = await self._trusted(address)

@@ -70,7 +70,7 @@ class SyncClient:
         self._session = Session(resume(world.device.device_id, 0, ()))
         self._records = ClientRecords(ctx, world, self._recorded)
         self._line = RelayLine(ctx, world, ctx.ref(world.neighbours.group), self.feed)
-        self._desk = ReaderDesk(world, world.settings.max_blob_size)
+        self._desk = ReaderDesk(world, world.settings.max_blob_size, in_room=world.room is not None)
         self._parcels = OutboxReader(world, self._line, outbox)
         self._timers: Timers[TimerName] = Timers(ctx, lambda name: self.feed(happenings.TimerDue(name)))
         self._sealed = trio.Event()
@@ -144,6 +144,7 @@ class SyncClient:
         board = self._world.board
         if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
+            board.held_back = self._session.flight.held_back
             board.relay_limit = self._session.phase.max_blob_size
         if self._session.intake.opened < self._session.intake.covered:
             self._sealed.set()

@@ -64,12 +64,15 @@ class OutboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """link: also the QR code's text. expires_at: UNIX seconds. revoke_token: cancels it."""
+    """link: also the QR code's text. expires_at: UNIX seconds. revoke_token: cancels it.
+
+    room_id: of the room that it opens, b"" when it holds the group's own secret."""
 
     link: str = field(repr=False)
     short_code: str = field(repr=False)
     expires_at: int
     revoke_token: str = field(repr=False)
+    room_id: bytes = b""
 
     @property
     def qr_code(self) -> str:

@@ -75,6 +75,8 @@ class SyncConfig(Table):
     max_reconnect_delay_ms: Milliseconds = 30_000
     direct_invites: bool = False
     """Write invites that hold the group's secret itself (S4's form): whoever finds one later is a member."""
+    approve_joins: bool = True
+    """Ask a person before a device is let in by an invite. False: the first one that asks is let in unseen."""
     bare_groups: bool = False
     """Join groups whose ID certifies nothing (32 random bytes, as other programs make them): a mistyped or damaged
     secret then looks like such a group, and whoever learns the ID can register in it."""

@@ -6,6 +6,7 @@ It holds no truth of its own: keys are derived again after a restart, figures ar
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -34,17 +35,31 @@ from ferryman.supervisors.spec import ChildSpec
 GROUP = "/sync/group"
 OUTBOX = "/sync/outbox"
 INBOX = "/sync/inbox"
+ROOMS = "/sync/rooms"
 NONCE_BYTES = 24
 CHAIN_ID_BYTES = 8
 CLIENT_MAILBOX = 1_000
 NO_ROOM = (OUTBOX_FULL, BLOB_TOO_LARGE)  # the relay takes some of it, or allows larger ones another day
 NO_ROOM_SECONDS = 10.0
 
+
+@dataclass(frozen=True, slots=True)
+class Haven:
+    """What the client of a room for one join shows and tells: it is none of the group's business."""
+
+    room: Membership
+    board: Board
+    hub: EventHub
+
+
 StartChild = Callable[[str, ChildSpec], Awaitable[Ref[Any]]]
 
 
 class Harbour:
-    """One a runtime. `start_child` is the running system's, set once it runs."""
+    """One a runtime. `start_child` is the running system's, set once it runs.
+
+    room_news: set, and replaced, whenever a room for one join has got somewhere, and when the runtime has ended.
+    """
 
     def __init__(self, config: RuntimeConfig, ports: Ports, device: DeviceKeys) -> None:
         self.config = config
@@ -55,6 +70,8 @@ class Harbour:
         self.light = IndicatorLight(self.board, self.hub)
         self.start_child: StartChild | None = None
         self._keys: dict[bytes, GroupKeys] = {}
+        self._rooms: dict[bytes, Haven] = {}
+        self.room_news = trio.Event()
 
     # --- keys
 
@@ -99,7 +116,8 @@ class Harbour:
         )
         queued: Queued | Refused = await insist(outbox, blob_id, command, full_disk_waits=control)
         if isinstance(queued, Queued):
-            self.board.show_totals(queued.totals)
+            haven = self._rooms.get(member.group_id)
+            (self.board if haven is None else haven.board).show_totals(queued.totals)
         return queued
 
     def _rules(self) -> SealingRules:
@@ -110,7 +128,7 @@ class Harbour:
     async def introduce(self, ctx: Context[Any], member: Membership) -> None:
         """This device's `member` control blob. Its id is made of the device's: tried again, it is a repeat."""
         content = encode_control(Member(self.config.sync.device_name))
-        await self._say(ctx, member, self.device.device_id[:16], lambda: content)
+        await self.say(ctx, member, self.device.device_id[:16], lambda: content)
 
     async def mark(self, ctx: Context[Any], group_id: bytes, checkpoint: Checkpoint) -> None:
         """This device's checkpoint, if it still belongs to that group."""
@@ -120,9 +138,9 @@ class Harbour:
             def content() -> bytes:
                 return encode_control(checkpoint.within(self._rules().max_blob_size - CONTENT_MARGIN))
 
-            await self._say(ctx, member, self.ports.ids.new_id(), content)
+            await self.say(ctx, member, self.ports.ids.new_id(), content)
 
-    async def _say(self, ctx: Context[Any], member: Membership, blob_id: bytes, content: Callable[[], bytes]) -> None:
+    async def say(self, ctx: Context[Any], member: Membership, blob_id: bytes, content: Callable[[], bytes]) -> None:
         """Returns when this control blob is on disk, however long there is no room for it."""
         while True:
             queued = await self.enqueue(ctx.ref(OUTBOX), member, blob_id, content(), control=True)
@@ -140,16 +158,30 @@ class Harbour:
     async def start_client_from(self, ctx: Context[Any], member: Membership) -> Ref[Any]:
         return await ctx.start_child(CLIENTS, self._client(member))
 
+    # --- rooms for one join
+
+    def open_haven(self, room: Membership) -> Haven:
+        return self._rooms.setdefault(room.group_id, Haven(room, Board(), EventHub()))
+
+    def wake_rooms(self) -> None:
+        self.room_news.set()
+        self.room_news = trio.Event()
+
+    def close_haven(self, room_id: bytes) -> None:
+        self._rooms.pop(room_id, None)
+        self._keys.pop(room_id, None)
+
     def _client(self, member: Membership) -> ChildSpec:
         body: Body = sync_client(partial(self._world, member))
         return ChildSpec(client_name(member.group_id), body, capacity=CLIENT_MAILBOX)
 
     async def _world(self, member: Membership) -> ClientWorld:
         sync = self.config.sync
+        haven = self._rooms.get(member.group_id)
         api_key = sync.access().api_key
         settings = ClientSettings(
             device_name=sync.device_name,
-            auto_reconnect=sync.auto_reconnect,
+            auto_reconnect=sync.auto_reconnect or haven is not None,  # a room is left by its deadline, not by a cable
             reconnect_delay=sync.reconnect_delay_ms / 1000,
             max_reconnect_delay=sync.max_reconnect_delay_ms / 1000,
             inline=sync.inline_bytes,
@@ -165,6 +197,7 @@ class Harbour:
             keys=await self.keys_of(member),
             settings=settings,
             neighbours=Neighbours(GROUP, OUTBOX, INBOX),
-            hub=self.hub,
-            board=self.board,
+            hub=self.hub if haven is None else haven.hub,
+            board=self.board if haven is None else haven.board,
+            room=None if haven is None else haven.room,
         )

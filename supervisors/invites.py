@@ -63,7 +63,8 @@ class InviteDesk:
             if answer.status == 201:
                 posted = read(answer, Posted)
                 link = invite.link(self._scheme)
-                return Invite(link, code.shown, invite.expires_at, posted.revoke_token)
+                room_id = invite.group_id if invite.bootstrap else b""
+                return Invite(link, code.shown, invite.expires_at, posted.revoke_token, room_id)
             if answer.status != 409:
                 raise refusal(answer)
         raise RelayRefused("the relay says that every short code is taken: try again later", retryable=True)

@@ -4,7 +4,7 @@
       control (dynamic)                        the local socket, after all others and gone before them
       ledger                                   the one writer of this device's truth
       infrastructure (one_for_one)             key_store
-      sync (one_for_one)                       outbox, inbox, clients (dynamic), group
+      sync (one_for_one)                       outbox, inbox, clients (dynamic), group, rooms
 
     home locked, keys opened --> device key --> tree up --> the host's block --> tree down --> keys closed
 
@@ -36,6 +36,7 @@ from ferryman.actors.outbox import outbox
 from ferryman.actors.ports import Ports
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.actors.recorder import look
+from ferryman.actors.rooms import rooms
 from ferryman.protocol.crypto.keys import SEED_BYTES, DeviceKeys
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.sync.group import GroupState
@@ -48,6 +49,7 @@ from ferryman.supervisors.control import serve_commands
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.lifecycle import Lifecycle
 from ferryman.supervisors.node import TreeNode
+from ferryman.supervisors.room_keeper import RoomKeeper
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.sync import Sync
 from ferryman.supervisors.system import System, open_system
@@ -115,6 +117,7 @@ async def open_runtime(
                     yield Runtime(sync, Lifecycle(harbour, sync), system, keys.warning)
             finally:
                 harbour.board.close()
+                harbour.wake_rooms()
     finally:
         with trio.CancelScope(shield=True):
             await ports.threads.run(keys.close)
@@ -155,6 +158,7 @@ def tree(harbour: Harbour, keys: OpenKeychain, wal_bytes: int) -> Supervisor:
             ChildSpec("inbox", inbox(ports, harbour.mark), capacity=DURABLE_MAILBOX),
             ChildSpec("clients", clients),
             ChildSpec("group", group(ports, harbour.start_client_from, harbour.introduce)),
+            ChildSpec("rooms", rooms(ports, RoomKeeper(harbour))),
         ],
         because="each reads the ledger again and asks the others only when they are there",
     )

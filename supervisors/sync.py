@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import trio
@@ -30,27 +31,45 @@ from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.machine import Command, Refused
 from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT, MAX_PULL_LIMIT
 from ferryman.protocol.sync import outbox as out
-from ferryman.protocol.sync.errors import AlreadyJoined, Closed, NotEnabled, Offline, OutboxFull, Pending, RelayRefused
-from ferryman.protocol.sync.events import BlobPushed, BlobRejected, Connected, Connecting, ConnectionStatus, Indicator
+from ferryman.protocol.sync.errors import (
+    AlreadyJoined,
+    Closed,
+    InviteRefused,
+    NotEnabled,
+    Offline,
+    OutboxFull,
+    Pending,
+    RelayRefused,
+)
+from ferryman.protocol.sync.events import (
+    BlobPushed,
+    BlobRejected,
+    Connected,
+    Connecting,
+    ConnectionStatus,
+    Indicator,
+    JoinRequested,
+)
 from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
 from ferryman.protocol.sync.inbox import Take
-from ferryman.protocol.sync.invite import LIFETIME_SECONDS, GroupInvite
+from ferryman.protocol.sync.room import INVITE_ENDED
 from ferryman.protocol.sync.strands import strands
 from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult, show
 from ferryman.supervisors.deliveries import Deliveries
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
-from ferryman.supervisors.invites import InviteDesk, spending
+from ferryman.supervisors.invitations import Invitation, Invitations, open_invitation
+from ferryman.supervisors.outbox_desk import OutboxDesk
 from ferryman.supervisors.standing import Standings
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
 KEY_BYTES = 32
 CONNECT_SECONDS = 30.0  # as long as a push waits
-START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
 REFUSALS: dict[str, type[AppError]] = {
     out.BLOB_TOO_LARGE: BlobTooLarge,
     out.OUTBOX_FULL: OutboxFull,
     "ALREADY_JOINED": AlreadyJoined,
+    INVITE_ENDED: InviteRefused,
 }
 
 
@@ -62,9 +81,9 @@ class Sync:
         self._ref = ref
         self._readers = 0
         self._deliveries = Deliveries(harbour, ref, self._note)
-        sync = harbour.config.sync
+        self.queue = OutboxDesk(harbour, ref)
         self.standing = Standings(harbour, ref)
-        self._invites = InviteDesk(harbour.ports, sync.ca_file, sync.link_scheme)
+        self.invitations = Invitations(harbour, ref, self._do)
 
     # --- the group
 
@@ -88,38 +107,32 @@ class Sync:
             await self._harbour.board.changed.wait()
 
     async def create_invite(self, *, direct: bool = False) -> Invite:
-        """An invite for one more device, at the relay for ten minutes. Raises NotEnabled, Offline, RelayRefused.
+        """An invite for one more device, for ten minutes. It opens a room: JoinRequested tells who asks, `approve` or
+        `refuse` answers. direct: it holds the group's secret itself. Raises NotEnabled, Offline, RelayRefused."""
+        return await self.invitations.create(await self._member(), direct=direct)
 
-        direct: it may hold the group's secret itself, as if sync.direct_invites were set."""
-        member = await self._member()
-        harbour = self._harbour
-        if not (direct or harbour.config.sync.direct_invites):
-            raise BadInput("invites that hold the group's secret must be allowed first: set sync.direct_invites = true")
-        invite = GroupInvite(
-            member.relay_url,
-            member.group_id,
-            member.secret.reveal(),
-            member.creator_id,
-            harbour.ports.clock.now() + LIFETIME_SECONDS,
-            relay_key=member.relay_key,
-        )
-        return await self._invites.create(invite)
+    def invite(self) -> AbstractAsyncContextManager[Invitation]:
+        """An invite as long as the block runs, with the answer to who comes by it. Raises as `create_invite`."""
+        return open_invitation(self.invitations, self._member)
+
+    async def approve(self, request: JoinRequested) -> None:
+        """Its number is the same on both screens: let it in. Raises InviteRefused when it is too late."""
+        await self.invitations.approve(request)
+
+    async def refuse(self, request: JoinRequested) -> None:
+        """The invite ends, and lets nobody in. Raises as `approve`."""
+        await self.invitations.refuse(request)
 
     async def cancel_invite(self, invite: Invite) -> bool:
-        """Take its short code back. False: it was used before, or is gone."""
-        return await self._invites.cancel(invite, (await self._member()).relay_url)
+        """Take it back. False: it was used before, or is gone."""
+        return await self.invitations.cancel(invite, (await self._member()).relay_url)
 
     async def join_invite(self, code_or_link: str, relay_url: str | None = None) -> None:
         """Become a member by a short code (from relay_url, or the configured relay) or a link.
 
-        A code is spent once it is fetched: from then on a caller that is cancelled waits until the group is on record.
+        In a room, JoinShown brings the number to read out, and it returns when that was approved; cancelled, it leaves.
         Raises BadInput, InviteRefused, AlreadyJoined, Offline, RelayRefused."""
-        by_code = "://" not in code_or_link
-        configured = self._harbour.config.sync.access().url
-        with trio.CancelScope(shield=by_code):
-            invite = await self._invites.read(code_or_link, relay_url or configured)
-            with spending(by_code=by_code):
-                await self._join(invite, relay_url or invite.relay_url)
+        await self.invitations.join(code_or_link, relay_url)
         await self._client_started()
 
     # --- out
@@ -135,9 +148,8 @@ class Sync:
     async def push(self, data: bytes, timeout: float = 30.0) -> PushResult:
         """Queue it and wait until the relay has it on disk. timeout: seconds.
 
-        Raises as `enqueue`; Pending(blob_id) at once without a connection, or when it is lost meanwhile, or when there
-        is no answer in time: it goes out later.
-        Raises RelayRefused when the relay will never take it."""
+        Raises as `enqueue`; RelayRefused when the relay will never take it; Pending(blob_id) without an answer in time,
+        at once without a connection, or when it is lost meanwhile: it goes out later."""
         harbour = self._harbour
         blob_id = harbour.ports.ids.new_id()
         with harbour.hub.watch(blob_id) as watch:
@@ -149,8 +161,8 @@ class Sync:
         match watch.outcome:
             case BlobPushed(_, cursor):
                 return PushResult(blob_id, cursor)
-            case BlobRejected(_, code):
-                raise RelayRefused(f"the relay will never take this blob (error {code})")
+            case BlobRejected() as rejected:
+                raise RelayRefused(rejected.why)
             case None:
                 raise Pending(blob_id)
 
@@ -204,8 +216,7 @@ class Sync:
         return self._harbour.device.device_id
 
     def outbox(self) -> OutboxStatus:
-        board = self._harbour.board
-        return OutboxStatus(board.totals.count, board.totals.size, board.in_flight)
+        return self.queue.status()
 
     def events(self) -> Subscription:
         """`async with` it and `async for` over it. A slow listener gets Lagged(count) for what it missed."""
@@ -232,16 +243,6 @@ class Sync:
             await self._redial(anew=True)
 
     # --- inside
-
-    async def _join(self, invite: GroupInvite, relay_url: str) -> None:
-        harbour = self._harbour
-        invite.check_expiry(harbour.ports.clock.now())
-        if invite.bootstrap:
-            raise BadInput("this invite asks for an approval, which this version cannot do: ask for a direct one")
-        keys = await harbour.joined_group(invite.secret, invite.group_id, bare=harbour.config.sync.bare_groups)
-        bare = keys.group_key is None
-        join = JoinGroup(invite.group_id, Secret(invite.secret), relay_url, invite.creator_id, invite.relay_key, bare)
-        await self._do(GROUP, join)
 
     async def _redial(self, *, anew: bool = False) -> None:
         await self._client_started()

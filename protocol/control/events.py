@@ -18,9 +18,8 @@ def describe(event: events.SyncEvent) -> Happened | None:
             return Happened(what="arrived", text=text, id=blob_id.hex(), cursor=cursor, sender=show_id(sender))
         case events.BlobPushed(id=blob_id, cursor=cursor):
             return Happened(what="pushed", text=f"the relay has blob {cursor}", id=blob_id.hex(), cursor=cursor)
-        case events.BlobRejected(id=blob_id, code=code):
-            text = f"the relay will never take this blob (error {code})"
-            return Happened(what="rejected", text=text, id=blob_id.hex())
+        case events.BlobRejected(id=blob_id):
+            return Happened(what="rejected", text=event.why, id=blob_id.hex())
         case events.Error(message=message):
             return Happened(what="error", text=message)
         case events.ResyncRequired(reason=reason):
@@ -39,6 +38,18 @@ def describe(event: events.SyncEvent) -> Happened | None:
         case events.RelayKeyChanged(relay_key=relay_key):
             text = f"the relay shows another key than before: {show_id(relay_key)}; ask its operator whether it is his"
             return Happened(what="relay-key", text=text)
+        case events.JoinRequested(device_id=device_id, device_name=name, sas=sas):
+            text = f"{name!r} asks to join with the number {sas}: `ferryman invite` or the host answers"
+            return Happened(what="join-asked", text=text, sender=show_id(device_id), sas=sas)
+        case events.JoinWaiting():
+            return Happened(what="join-waiting", text="waiting for the inviting device to answer")
+        case events.JoinShown(sas=sas):
+            text = f"the number is {sas}: whoever invites this device must see the same, and approve it"
+            return Happened(what="join-shown", text=text, sas=sas)
+        case events.JoinEnded(reason=reason):
+            return Happened(what="join-ended", text=reason)
+        case events.DeviceJoined(device_id=device_id, device_name=name):
+            return Happened(what="joined", text=f"{name!r} is in the group now", sender=show_id(device_id))
         case events.Lagged(count=count):
             return Happened(what="missed", text=f"{count} events came too fast and are left out")
         case events.Connected() | events.Disconnected() | events.SyncStatus() | events.TransactionSaved():

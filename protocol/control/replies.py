@@ -5,6 +5,8 @@
 | Hello      | the first line of a connection                                  |                     |
 | Standing   | connection, group, device, outbox, cursor                       |                     |
 | Invited    | link, short code                                                |                     |
+| JoinAsked  | who asks to be let in, and the number to compare                |                     |
+| JoinEnded  | the device is let in                                            |                     |
 | Cancelled  | whether the invite could still be taken back                    |                     |
 | Queued     | the blob is on disk                                             | yes                 |
 | Pushed     | the relay has it                                                |                     |
@@ -12,6 +14,7 @@
 | Page       | blobs                                                           |                     |
 | Taken      | they are on record as taken                                     |                     |
 | OutboxPage | what the relay has not acknowledged                             |                     |
+| Dropped    | a blob is out of the outbox, or would be                        |                     |
 | Happened   | an event                                                        | yes                 |
 | Failed     | an AppError: code, message                                      |                     |
 
@@ -68,10 +71,28 @@ class Standing(Message):
 
 
 class Invited(Message):
+    """room: it opens a room, so the asker stays for the answer. asks: a person is asked before a device is let in."""
+
     type: Literal["invite"] = "invite"
     link: str = Field(repr=False)
     short_code: str = Field(repr=False)
     expires_at: int
+    room: bool = False
+    asks: bool = False
+
+
+class JoinAsked(Message):
+    type: Literal["join_asked"] = "join_asked"
+    device: str
+    device_name: str
+    sas: str
+
+
+class JoinEnded(Message):
+    """joined: false when it was refused; how else an invite ends is a Failed."""
+
+    type: Literal["join_ended"] = "join_ended"
+    joined: bool
 
 
 class Cancelled(Message):
@@ -132,27 +153,45 @@ class Taken(Message):
 
 
 class OutboxEntry(Message):
-    """size: of the sealed blob. queued_at: None when that is in an archive of the ledger by now."""
+    """size: of the sealed blob. queued_at: None when that is in an archive of the ledger by now.
+
+    state: sent: the relay has not answered yet; held back: it refused, for the time being."""
 
     type: Literal["waiting_blob"] = "waiting_blob"
     id: str
     size: int
     queued_at: int | None
+    state: Literal["waiting", "sent", "held back"]
     introduction: bool
 
 
 class OutboxPage(Message):
-    """waiting: the oldest; count, bytes: of all. refused: ids of blobs that the relay will never take."""
+    """waiting: the oldest; count, bytes: of all. refused: ids of blobs that the relay will never take.
+
+    group: the beginning of its group's id, None without a group."""
 
     type: Literal["outbox"] = "outbox"
+    group: str | None
     count: int
     bytes: int
     waiting: list[OutboxEntry]
     refused: list[str]
 
 
+class Dropped(Message):
+    """sent: it had been on its way, so that the relay may have it. gone: it is out; without, it was only looked up."""
+
+    type: Literal["dropped"] = "dropped"
+    id: str
+    size: int
+    queued_at: int | None
+    sent: bool
+    gone: bool
+
+
 class Happened(Message):
-    """what: arrived, pushed, rejected, status, error, resync, gap, fork, undecryptable or missed."""
+    """what: arrived, pushed, rejected, status, error, resync, gap, fork, undecryptable, joined or missed; of a join
+    that goes on join-asked, join-waiting, join-shown, join-ended, with the number to compare in `sas`."""
 
     type: Literal["event"] = "event"
     what: str
@@ -161,6 +200,7 @@ class Happened(Message):
     id: str | None = None
     cursor: int | None = None
     sender: str | None = None
+    sas: str | None = None
 
 
 class Failed(Message):
@@ -171,7 +211,21 @@ class Failed(Message):
 
 
 Reply: TypeAlias = (
-    Hello | Standing | Invited | Cancelled | Queued | Pushed | Waiting | Page | Taken | OutboxPage | Happened | Failed
+    Hello
+    | Standing
+    | Invited
+    | JoinAsked
+    | JoinEnded
+    | Cancelled
+    | Queued
+    | Pushed
+    | Waiting
+    | Page
+    | Taken
+    | OutboxPage
+    | Dropped
+    | Happened
+    | Failed
 )
 News: TypeAlias = Queued | Happened
 

@@ -32,6 +32,11 @@ def is_settled(status: ConnectionStatus, enabled: bool) -> bool:
     return not enabled or not isinstance(status, Disconnected) or bool(status.reason)
 
 
+def short_group(group_id: bytes) -> str:
+    """As much of it as a person sees."""
+    return group_id[:GROUP_BYTES].hex()
+
+
 def make_standing(
     member: Membership | None,
     enabled: bool,
@@ -53,7 +58,7 @@ def make_standing(
         attempt=status.attempt if isinstance(status, Reconnecting) else 0,
         enabled=enabled,
         relay_url=None if member is None else member.relay_url,
-        group=None if member is None else member.group_id[:GROUP_BYTES].hex(),
+        group=None if member is None else short_group(member.group_id),
         device=show_id(device_id),
         device_name=device_name,
         waiting=waiting,

@@ -10,6 +10,9 @@
 | ferryman/blob/1               | the associated data of a sealed blob                            |
 | ferryman/blob-sig/1           | a device's signature of what it sealed                          |
 | ferryman/short-code/1         | salt and associated data of a short code                        |
+| ferryman/join/1               | the hash by which a joiner commits to its nonce                 |
+| ferryman/join-sas/1           | the hash whose digits two people compare                        |
+| ferryman/admit/1              | the hash that ties an admission to its room and its joiner      |
 | ferryman/ledger/1             | the MAC that chains a record to the one before it               |
 | ferryman/ledger-genesis/1     | the MAC that the first record follows                           |
 | ferryman/ledger-base/1        | the MAC over the record that a segment follows                  |
@@ -41,6 +44,9 @@ AUTHENTICATION: Final = b"ferryman/authentication/1"
 BLOB: Final = b"ferryman/blob/1"
 BLOB_SIGNATURE: Final = b"ferryman/blob-sig/1"
 SHORT_CODE: Final = b"ferryman/short-code/1"
+JOIN: Final = b"ferryman/join/1"
+JOIN_SAS: Final = b"ferryman/join-sas/1"
+ADMIT: Final = b"ferryman/admit/1"
 LEDGER: Final = b"ferryman/ledger/1"
 LEDGER_GENESIS: Final = b"ferryman/ledger-genesis/1"
 LEDGER_BASE: Final = b"ferryman/ledger-base/1"

@@ -4,6 +4,7 @@
 |------------|-------------|------------------------------------------------------------------------|
 | member     | device_name | its signed sender belongs to the group's roster; pushed on joining     |
 | checkpoint | heads       | how far its signed sender has seen the others' chains                  |
+| join ...   |             | what is said in a room for one join: room_words.py                     |
 
 The content of a control blob is a MessagePack map with `kind`. A kind that this version does not know is not an error.
 
@@ -23,6 +24,7 @@ from ferryman.protocol.errors import RemoteProtocolError
 from ferryman.protocol.relay.errors import InvalidMessage
 from ferryman.protocol.relay.liberal import LiberalReader
 from ferryman.protocol.relay.messages import Bytes16, Bytes32, Uint, clean_device_name
+from ferryman.protocol.sync.room_words import RoomWord, encode_word, read_word
 
 MEMBER: Final = "member"
 CHECKPOINT: Final = "checkpoint"
@@ -63,7 +65,7 @@ class UnknownControl:
     kind: str
 
 
-Control: TypeAlias = Member | Checkpoint | UnknownControl
+Control: TypeAlias = Member | Checkpoint | RoomWord | UnknownControl
 
 
 class _Kind(Struct, frozen=True):
@@ -97,13 +99,15 @@ _ONE_VALUE: Final = msgspec.msgpack.Decoder(msgspec.Raw)
 _WRITE: Final = msgspec.msgpack.Encoder().encode
 
 
-def encode_control(control: Member | Checkpoint) -> bytes:
+def encode_control(control: Member | Checkpoint | RoomWord) -> bytes:
     match control:
         case Member(device_name):
             return _WRITE(_Member(MEMBER, clean_device_name(device_name)))
         case Checkpoint(heads):
             rows = tuple(_Head(each.device_id, each.chain_id, each.seq, each.sealed_hash) for each in heads)
             return _WRITE(_Checkpoint(CHECKPOINT, rows))
+        case word:
+            return encode_word(word)
 
 
 def decode_control(content: bytes) -> Control:
@@ -118,6 +122,8 @@ def decode_control(content: bytes) -> Control:
         if kind == CHECKPOINT:
             rows = _READ_CHECKPOINT.read(content)[0].heads
             return Checkpoint(tuple(Head(row.device_id, row.chain_id, row.seq, row.sealed_hash) for row in rows))
+        if (word := read_word(kind, content)) is not None:
+            return word
     except (InvalidMessage, msgspec.DecodeError, RecursionError):
         raise RemoteProtocolError("a control blob that is not readable") from None
     return UnknownControl(kind)

@@ -6,7 +6,7 @@
 | Disconnected       | the connection ended; `reason` is for a person                                           |
 | BlobAvailable      | the relay named a blob of another device (NOTIFY)                                        |
 | BlobPushed         | the relay has our blob on disk, and our outbox knows it                                  |
-| BlobRejected       | the relay will never take this blob of ours; the outbox has set it aside                 |
+| BlobRejected       | the relay will never get this blob of ours; the outbox has set it aside, or its user did |
 | Error              | a refusal of the relay, or something that needs a person                                 |
 | RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
@@ -17,6 +17,11 @@
 | HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
 | HistoryFork        | a sender's chain shows two blobs in one place: somebody shows two histories              |
 | UndecryptableBlobs | so many blobs of a sender did not open in the last minute; they were passed over         |
+| JoinRequested      | somebody asks to join by an invite of ours: compare the number, then approve or refuse   |
+| JoinWaiting        | this device asks to join, and the inviting one has not answered yet                      |
+| JoinShown          | this device asks to join: its person reads the number to whoever invites                 |
+| JoinEnded          | an invite let nobody in, or did not let us in; `reason` is for a person                  |
+| DeviceJoined       | a device was let in by an invite of ours                                                 |
 | Lagged             | this subscriber was too slow: so many events were dropped for it                         |
 """
 
@@ -81,10 +86,17 @@ class BlobPushed:
 
 @dataclass(frozen=True, slots=True)
 class BlobRejected:
-    """code: the relay's error."""
+    """code: the relay's error, 0 where this device's own user took the blob out of the outbox."""
 
     id: bytes
     code: int
+
+    @property
+    def why(self) -> str:
+        """For a person."""
+        if self.code == 0:
+            return "this blob was taken out of the outbox before the relay had it"
+        return f"the relay will never take this blob (error {self.code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +167,42 @@ class UndecryptableBlobs:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinRequested:
+    """room_id: names the invite, 32 bytes. device_name: what it calls itself, which proves nothing. sas: NNN-NNN."""
+
+    room_id: bytes
+    device_id: bytes
+    device_name: str
+    sas: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinWaiting:
+    room_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JoinShown:
+    room_id: bytes
+    sas: str
+
+
+@dataclass(frozen=True, slots=True)
+class JoinEnded:
+    """outcome: one word for programs."""
+
+    room_id: bytes
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceJoined:
+    device_id: bytes
+    device_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lagged:
     count: int
 
@@ -175,5 +223,10 @@ SyncEvent: TypeAlias = (
     | HistoryGapClosed
     | HistoryFork
     | UndecryptableBlobs
+    | JoinRequested
+    | JoinWaiting
+    | JoinShown
+    | JoinEnded
+    | DeviceJoined
     | Lagged
 )

@@ -105,7 +105,14 @@ class ConfirmCheckpoint(Command[int]):
     blobs: int
 
 
-InboxCommand: TypeAlias = Take | Advance | Restart | ConfirmCheckpoint
+@dataclass(frozen=True, slots=True)
+class ForgetPosition(Command[None]):
+    """Of a group that this device has left for good."""
+
+    group_id: bytes
+
+
+InboxCommand: TypeAlias = Take | Advance | Restart | ConfirmCheckpoint | ForgetPosition
 
 
 @recorded("inbox.blob_taken/1")
@@ -162,7 +169,15 @@ class CursorsRestarted:
     run: int = 0
 
 
-InboxEvent: TypeAlias = BlobTaken | BlobsTaken | CursorAdvanced | CursorsRestarted | RunNamed | CheckpointMade
+@recorded("inbox.position_forgotten/1")
+@dataclass(frozen=True, slots=True)
+class PositionForgotten:
+    group_id: bytes
+
+
+InboxEvent: TypeAlias = (
+    BlobTaken | BlobsTaken | CursorAdvanced | CursorsRestarted | RunNamed | CheckpointMade | PositionForgotten
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +222,14 @@ class Inbox:
                 return Decision((CursorsRestarted(group_id, incarnation, 0, run),), reply=0)
             case ConfirmCheckpoint(group_id, blobs):
                 return Decision((CheckpointMade(group_id, blobs),), reply=position.through)
+            case ForgetPosition(group_id):
+                return Decision((PositionForgotten(group_id),) if group_id in state.positions else ())
 
     def evolve(self, state: InboxState, event: InboxEvent) -> InboxState:
         position = state.positions.get(event.group_id, START)
         match event:
+            case PositionForgotten(group_id):
+                return InboxState({each: left for each, left in state.positions.items() if each != group_id})
             case BlobTaken(group_id, cursor, link, through):
                 above = (cursor,) if cursor > through else ()
                 return self.evolve(

@@ -53,9 +53,11 @@ Chains: TypeAlias = Mapping[ChainKey, chain.ChainView]
 
 
 def open_entry(
-    entry: BlobEntry, *, keys: GroupKeys, chains: Chains, max_blob_size: int
+    entry: BlobEntry, *, keys: GroupKeys, chains: Chains, max_blob_size: int, in_room: bool = False
 ) -> tuple[Outcome, Chains, tuple[events.SyncEvent, ...]]:
-    """What the host gets of one blob, the chains with it seen, and what the host hears."""
+    """What the host gets of one blob, the chains with it seen, and what the host hears.
+
+    in_room: of a room for one join (wire §9), where the signed control blobs are what is given, and nothing else."""
     try:
         opened = open_blob(
             entry.payload,
@@ -80,7 +82,8 @@ def open_entry(
             told = tuple(told for verdict in verdicts for told in tell(entry.sender_id, verdict))
     if opened.control and fresh and opened.sign_pub is not None:
         told += judge(opened.content, chains)
-    if opened.control or not fresh:
+    is_given = opened.control and opened.sign_pub is not None if in_room else not opened.control
+    if not (is_given and fresh):
         return PassedOver(link=link if fresh else None), chains, told
     return Given(opened.content, link), chains, told
 

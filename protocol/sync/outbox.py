@@ -25,12 +25,14 @@ from ferryman.protocol.sync.shelf import Shelf, Waiting
 
 MAX_WAITING_BLOBS = 262_144  # while the relay is away; some 300 bytes of memory each
 MAX_WAITING_BYTES = 16 << 30  # on disk
+DROPPED = 0  # a code that no relay has: this device's user took the blob out
 MAX_REJECTED = 1_000  # ids kept for the host to look at; more say nothing new
 
 TABLE = """CREATE TABLE IF NOT EXISTS outbox_blob (
     group_id BLOB NOT NULL, seq INTEGER NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY (group_id, seq)
 ) WITHOUT ROWID"""
 INSERT = "INSERT INTO outbox_blob (group_id, seq, sealed) VALUES (?, ?, ?)"
+DELETE_LANE = "DELETE FROM outbox_blob WHERE group_id = ?"
 DELETE = "DELETE FROM outbox_blob WHERE group_id = ? AND seq = ?"
 SELECT = "SELECT sealed FROM outbox_blob WHERE group_id = ? AND seq = ?"
 
@@ -124,7 +126,7 @@ class Acknowledge(Command["Totals"]):
 
 @dataclass(frozen=True, slots=True)
 class Reject(Command["Totals"]):
-    """The relay will never take this blob: `code` is its error (wire §5)."""
+    """The relay will never take this blob: `code` is its error (wire §5), or `DROPPED`."""
 
     group_id: bytes
     seq: int
@@ -132,7 +134,14 @@ class Reject(Command["Totals"]):
     code: int
 
 
-OutboxCommand: TypeAlias = Enqueue | Acknowledge | Reject
+@dataclass(frozen=True, slots=True)
+class ForgetLane(Command[None]):
+    """Of a group that this device has left for good: what waits for it is dropped."""
+
+    group_id: bytes
+
+
+OutboxCommand: TypeAlias = Enqueue | Acknowledge | Reject | ForgetLane
 
 
 # --- what happened
@@ -173,7 +182,13 @@ class BlobRejected:
     code: int
 
 
-OutboxEvent: TypeAlias = ChainStarted | BlobQueued | BlobAcknowledged | BlobRejected
+@recorded("outbox.lane_forgotten/1")
+@dataclass(frozen=True, slots=True)
+class LaneForgotten:
+    group_id: bytes
+
+
+OutboxEvent: TypeAlias = ChainStarted | BlobQueued | BlobAcknowledged | BlobRejected | LaneForgotten
 
 
 # --- what is owed
@@ -201,9 +216,14 @@ class Outbox:
                 return settle(state, group_id, BlobAcknowledged(group_id, blob_id, seq, cursor))
             case Reject(group_id, seq, blob_id, code):
                 return settle(state, group_id, BlobRejected(group_id, blob_id, seq, code))
+            case ForgetLane(group_id):
+                gone = (LaneForgotten(group_id),) if group_id in state.lanes else ()
+                return Decision(gone, rows=tuple(Row(DELETE_LANE, (each.group_id,)) for each in gone))
 
     def evolve(self, state: OutboxState, event: OutboxEvent) -> OutboxState:
         match event:
+            case LaneForgotten(group_id):
+                return OutboxState({one: lane for one, lane in state.lanes.items() if one != group_id}, state.steps + 1)
             case ChainStarted(group_id, chain_id):
                 lane = Lane(SenderChain(chain_id))
             case BlobQueued(group_id, blob_id, seq, sealed_hash, size):
@@ -215,7 +235,7 @@ class Outbox:
                 lane = replace(lane, shelf=lane.shelf.remove(seq))
             case BlobRejected(group_id, blob_id, seq, code):
                 lane = state.lanes[group_id]
-                rejected = (*lane.rejected, (blob_id, code))[-MAX_REJECTED:]
+                rejected = lane.rejected if code == DROPPED else (*lane.rejected, (blob_id, code))[-MAX_REJECTED:]
                 lane = replace(lane, shelf=lane.shelf.remove(seq), rejected=rejected)
         return OutboxState({**state.lanes, group_id: lane}, state.steps + 1)
 

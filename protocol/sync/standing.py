@@ -3,7 +3,7 @@
 | one blob | means                                                                                          |
 |----------|------------------------------------------------------------------------------------------------|
 | waiting  | it is in the outbox, on disk; the relay has not acknowledged it                                |
-| pushed   | the relay has it on its disk                                                                   |
+| pushed   | the relay has it on its disk; or its own user took it out of the outbox                        |
 | refused  | no relay of ours will ever take it                                                             |
 | unknown  | not of this device, or so long ago that the ledger's records of it are in an archive           |
 """

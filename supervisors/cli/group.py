@@ -6,6 +6,7 @@ import io
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Annotated
 
 import segno
@@ -18,6 +19,7 @@ from ferryman.protocol.control import replies, requests
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.sync.invite import read_link
 from ferryman.protocol.sync.short_code import read_code
+from ferryman.supervisors.cli import admission
 from ferryman.supervisors.cli.command import run_on_device
 from ferryman.supervisors.cli.device import Device, Wish
 from ferryman.supervisors.cli.home import COMMON, SETTINGS, Common, find_home, is_device, load_config
@@ -25,7 +27,6 @@ from ferryman.supervisors.cli.line import Line, ask
 from ferryman.supervisors.cli.screen import Screen, is_terminal
 from ferryman.supervisors.cli.words import connection, span, waiting
 
-TAKE_BACK_SECONDS = 5.0  # for a relay that answers; one that does not forgets the code after ten minutes
 SETTLE_SECONDS = 10.0  # a first connection takes well under one; a person waits that long for the good news
 AllowPlain = Annotated[bool, Parameter(negative=(), show_default=False)]
 
@@ -76,56 +77,40 @@ def invite(
     *,
     direct: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     wait: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
+    yes: Annotated[bool, Parameter(negative=(), show_default=False)] = False,
     common: Common = COMMON,
 ) -> int:
     """Let one more device in: a link and a short code that hold for ten minutes; at a terminal a QR code too.
 
+    It waits for a device that asks, shows the number that both devices must have, and lets it in when you say yes.
+
     Parameters
     ----------
     direct
-        The invite holds the group's secret itself: whoever gets hold of it while it holds is a member.
+        The invite holds the group's secret itself: whoever gets hold of it while it holds is a member. Nobody is asked.
     wait
-        Stay until the ten minutes are over; Ctrl-C takes the short code back.
+        With --direct, stay until the ten minutes are over; Ctrl-C takes the short code back.
+    yes
+        Ask nothing; only where sync.approve_joins is false, for it lets nobody in unseen otherwise.
     """
 
     async def work(device: Device, screen: Screen) -> int:
         async with device.line() as line:
-            invited = await create(line, direct=direct)
+            invited = await ask(line, requests.CreateInvite(direct=direct), replies.Invited)
+            if yes:
+                await admission.check_yes(line, invited)
             seconds = max(0, invited.expires_at - make_real_ports().clock.now())
-            async with taken_back(line, screen) if wait else nullcontext():
+            stays = wait or invited.room
+            async with admission.taken_back(line, screen) if stays else nullcontext(admission.Standby()) as standby:
                 await screen.show(invited, invitation(invited, seconds))
+                if invited.room:
+                    return await admission.host(line, screen, standby)
                 if wait:
                     await screen.note("Ctrl-C takes the short code back.")
                     await trio.sleep(seconds)
         return 0
 
     return run_on_device(common, work, repeatable=False)
-
-
-async def create(line: Line, *, direct: bool) -> replies.Invited:
-    try:
-        return await ask(line, requests.CreateInvite(direct=direct), replies.Invited)
-    except BadInput as error:
-        if direct:
-            raise
-        raise BadInput(
-            "an invite of this group holds the group's secret itself, and whoever finds it is a member: if you mean"
-            " that, `ferryman invite --direct`"
-        ) from error
-
-
-@asynccontextmanager
-async def taken_back(line: Line, screen: Screen) -> AsyncGenerator[None]:
-    """When the block is cancelled, the short code is taken back."""
-    try:
-        yield
-    except trio.Cancelled:
-        with trio.move_on_after(TAKE_BACK_SECONDS) as scope:
-            scope.shield = True
-            cancelled = await ask(line, requests.CancelInvite(), replies.Cancelled)
-            said = "The short code is taken back." if cancelled.in_time else "It was too late: the short code was used."
-            await screen.show(cancelled, said)
-        raise
 
 
 def join(
@@ -157,9 +142,15 @@ def join(
         relay = relay or require_relay(common)
 
     async def work(device: Device, screen: Screen) -> int:
-        async with device.line() as line, seen_through(screen) as interrupted:
-            standing = await ask(line, requests.JoinGroup(invite=text, relay_url=relay), replies.Standing)
-            if not interrupted.is_set():
+        async with device.line() as line, seen_through(screen) as spending:
+
+            async def hear(news: replies.Reply) -> None:  # it waits for a person, and the code is on record as a room
+                spending.scope.shield = False
+                if isinstance(news, replies.Happened):
+                    await screen.show(news, f"{news.text[:1].upper()}{news.text[1:]}.")
+
+            standing = await ask(line, requests.JoinGroup(invite=text, relay_url=relay), replies.Standing, hear)
+            if not spending.interrupted.is_set():
                 standing = await settle(line)
             await tell(standing, screen, "Joined")
         return 0
@@ -202,27 +193,35 @@ def qr_code(text: str) -> str:
     return drawn.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """An invite that may be spent by now. scope: shields the block from Ctrl-C. interrupted: it came meanwhile."""
+
+    scope: trio.CancelScope
+    interrupted: trio.Event
+
+
 @asynccontextmanager
-async def seen_through(screen: Screen) -> AsyncGenerator[trio.Event]:
-    """The block goes on to its end also when the command is interrupted, which is explained. The event: it was."""
+async def seen_through(screen: Screen) -> AsyncGenerator[Spending]:
+    """The block goes on to its end also when the command is interrupted, which is explained."""
     interrupted = trio.Event()
+    done = trio.Event()
 
     async def explain() -> None:
         try:
             await trio.sleep_forever()
         except trio.Cancelled:
-            if not done.is_set():
+            if not done.is_set() and scope.shield:
                 interrupted.set()
                 with trio.CancelScope(shield=True):
                     await screen.note("The invite may be spent by now, so this goes on; Ctrl-C once more ends it.")
             raise
 
-    done = trio.Event()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(explain)
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True) as scope:
+            nursery.start_soon(explain)
             try:
-                yield interrupted
+                yield Spending(scope, interrupted)
             finally:
                 done.set()
         nursery.cancel_scope.cancel()

@@ -47,9 +47,9 @@ class Line(Protocol):
         ...
 
 
-async def ask(line: Line, request: Request, kind: type[R]) -> R:
-    """The reply, which is of that kind. Raises AppError."""
-    reply = await line.ask(request)
+async def ask(line: Line, request: Request, kind: type[R], heard: Hear = ignore) -> R:
+    """The reply, which is of that kind; those before it go to `heard`. Raises AppError."""
+    reply = await line.ask(request, heard)
     if not isinstance(reply, kind):
         raise RemoteProtocolError(f"the process that holds this device answered with {reply.type!r}")
     return reply

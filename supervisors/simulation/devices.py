@@ -23,6 +23,7 @@ from ferryman.supervisors.simulation.history import Denied, Handed, Pushed, Take
 from ferryman.supervisors.simulation.machine import Machine
 from ferryman.supervisors.simulation.programs import Program, chance, listener
 from ferryman.supervisors.simulation.registry import PROGRAMS
+from ferryman.supervisors.simulation.room_traces import traces_of_rooms
 
 HOME = Path("/home")
 
@@ -32,7 +33,8 @@ class Host:
     """stored: blob ID -> its data, in the order in which they came. sent: what enqueue() has returned for.
 
     group: the name of the device that made its group, once it is in one. earlier: what its group had sent by then.
-    patience: how many blobs it still takes, None for all that come. losing: how many it gets and does not store."""
+    patience: how many blobs it still takes, None for all that come. losing: how many it gets and does not store.
+    rooms: what it holds at the end of rooms that are gone."""
 
     stored: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     sent: list[bytes] = field(default_factory=list[bytes])
@@ -42,6 +44,7 @@ class Host:
     patience: int | None = None
     losing: int = 0
     attempts: int = 0
+    rooms: list[str] = field(default_factory=list[str])
 
 
 class DeviceProgram(Program):
@@ -67,6 +70,9 @@ class DeviceProgram(Program):
 
     def heal(self, machine: Machine) -> None:
         machine.host.patience, machine.host.losing = None, 0
+
+    async def look_inside(self, machine: Machine) -> None:
+        machine.host.rooms = await traces_of_rooms(machine.process)
 
     def missing(self, machine: Machine) -> Iterator[str]:
         runtime: Runtime | None = machine.process

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ferryman.supervisors.simulation import book, checks, devices, fault_steps, relay_steps, sync_steps
+from ferryman.supervisors.simulation import book, checks, devices, fault_steps, relay_steps, room_steps, sync_steps
 
-LOADED = (book, checks, devices, fault_steps, relay_steps, sync_steps)
+LOADED = (book, checks, devices, fault_steps, relay_steps, room_steps, sync_steps)

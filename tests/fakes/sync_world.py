@@ -77,7 +77,7 @@ class World:
         return RuntimeConfig(
             home=Path("/home"),
             keys=KeysConfig(passphrase=None, allow_plain=True, use_os_keychain=False),
-            sync=SyncConfig(device_name=name, direct_invites=True, **sync),
+            sync=SyncConfig(**{"device_name": name, "direct_invites": True, **sync}),
         )
 
     def client(self, name: str, **sync: object) -> SyncClient:

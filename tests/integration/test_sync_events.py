@@ -26,6 +26,11 @@ HAPPENS = {
     "HistoryGapClosed": "test_sync_events::test_a_gap_that_closes",
     "HistoryFork": "test_sync_events::test_a_device_that_went_back_to_a_copy_of_its_home_is_a_fork",
     "UndecryptableBlobs": "test_sync_events::test_blobs_that_do_not_open_are_counted_and_stop_nothing",
+    "JoinRequested": "test_rooms::test_a_host_answers_by_the_event",
+    "JoinWaiting": "test_rooms::test_who_waits_for_an_answer_is_told_so_and_then_shown_the_number",
+    "JoinShown": "test_rooms::test_who_was_seen_on_both_screens_is_in_the_one_group_and_the_room_is_gone",
+    "JoinEnded": "test_rooms::test_an_invite_that_nobody_answers_ends_for_both_after_its_time",
+    "DeviceJoined": "test_rooms::test_who_was_seen_on_both_screens_is_in_the_one_group_and_the_room_is_gone",
     "Lagged": "test_sync_events::test_a_subscriber_that_does_not_read_is_told_how_much_it_missed_and_holds_up_nobody",
 }
 

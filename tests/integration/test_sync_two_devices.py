@@ -448,17 +448,6 @@ async def test_a_link_whose_secret_does_not_fit_is_refused(autojump_clock, world
             await b.sync.join_invite(forged.link())
 
 
-@pytest.mark.req("W9-25")
-async def test_direct_invites_have_to_be_allowed(autojump_clock, world):
-    async with world.relay(), world.device("a") as a:
-        await join(a)
-        a.sync._harbour.config = a.sync._harbour.config.model_copy(
-            update={"sync": a.sync._harbour.config.sync.model_copy(update={"direct_invites": False})}
-        )
-        with pytest.raises(BadInput, match="direct_invites"):
-            await a.sync.create_invite()
-
-
 # --- limits and refusals
 
 

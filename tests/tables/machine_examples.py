@@ -12,14 +12,28 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from ferryman.protocol.crypto.keys import DeviceKeys
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.ledger.codec import Secret
 from ferryman.protocol.machine import Decision, Machine, Refused
 from ferryman.protocol.relay.messages import Error, Notify, Peers, PushAck, Welcome
-from ferryman.protocol.sync import client, effects, group, happenings, inbox, outbox, session
+from ferryman.protocol.sync import (
+    client,
+    effects,
+    group,
+    happenings,
+    inbox,
+    outbox,
+    room,
+    room_commands,
+    room_state,
+    session,
+)
 from ferryman.protocol.sync.inbox import is_due
 from ferryman.protocol.sync.intake import resume
+from ferryman.protocol.sync.room_words import Challenge, Close, Open
 from ferryman.protocol.sync.strands import Link, strands
+from tests.fakes import room_values as people
 from tests.fakes.sync_values import OURS, THEIRS, enqueue, group_keys, number, online, page, waiting
 
 
@@ -158,6 +172,7 @@ OUTBOX_PORTRAIT = Portrait(
         "Acknowledge": ACKNOWLEDGED,
         "Acknowledge, something else": outbox.Acknowledge(LANE, 1, number(5), 7),
         "Reject": outbox.Reject(LANE, 1, number(1), 2001),
+        "ForgetLane": outbox.ForgetLane(LANE),
     },
     decider(the_outbox),
     queue,
@@ -211,6 +226,7 @@ INBOX_PORTRAIT = Portrait(
         "Restart, the same run is named": inbox.Restart(GROUP, 1, LATER),
         "Restart, the same run and name": inbox.Restart(GROUP, 1, ERA),
         "ConfirmCheckpoint": inbox.ConfirmCheckpoint(GROUP, inbox.CHECKPOINT_BLOBS),
+        "ForgetPosition": inbox.ForgetPosition(GROUP),
     },
     decider(the_inbox),
     standing,
@@ -294,8 +310,81 @@ SESSION_PORTRAIT = Portrait(
     phase_of,
 )
 
+# --- room
+
+ASKED = people.at_comparing()[0].phase
+CHALLENGED = people.creator()
+CHALLENGED.hear(THEIRS, people.joiner().said[0])
+CLOSING = people.closing(people.at_entering()[1])
+
+
+def approve(sas: str) -> room_commands.Approve:
+    return room_commands.Approve(people.ROOM_ID, sas, people.GROUP_ID, people.GROUP_SECRET, bytes(32), number(50))
+
+
+def word(sender: DeviceKeys, said: Any) -> room_commands.Hear:
+    return room_commands.Hear(people.ROOM_ID, sender.device_id, said, b"c" * 32, number(9), THEIRS)
+
+
+def room_phase(state: room_state.RoomsState) -> str:
+    stay = state.stays.get(people.ROOM_ID)
+    if stay is not None:
+        return type(stay.phase).__name__
+    return "gone" if state.ended else "no room"
+
+
+SAID = people.at_comparing()[1].said
+ROOM_PORTRAIT = Portrait(
+    "Room",
+    room,
+    {
+        "Commands": room_commands.RoomCommand,
+        "Events": room_state.RoomEvent,
+        "Effects": room_state.RoomEffect,
+    },
+    {
+        "no room": room.Rooms.initial,
+        "Waiting": people.creator().state,
+        "Challenged": CHALLENGED.state,
+        "Comparing": people.at_comparing()[0].state,
+        "Parting": people.at_entering()[0].state,
+        "Knocking": people.joiner().state,
+        "Showing": people.at_comparing()[1].state,
+        "Entering": people.at_entering()[1].state,
+        "Closing": CLOSING.state,
+        "gone": people.gone(people.closing(people.at_entering()[1])).state,
+    },
+    {
+        "OpenRoom": people.OPEN,
+        "EnterRoom": people.ENTER,
+        "Hear(join), from the joiner": word(THEIRS, SAID[0]),
+        "Hear(join), from another device": word(people.STRANGER, SAID[0]),
+        "Hear(challenge), from the creator": word(OURS, Challenge(b"c" * 32)),
+        "Hear(challenge), from another device": word(people.STRANGER, Challenge(b"c" * 32)),
+        "Hear(open), what it had chosen": word(THEIRS, SAID[1]),
+        "Hear(open), something else": word(THEIRS, Open(b"x" * 32)),
+        "Hear(admit), from the creator": word(OURS, people.at_entering()[0].said[-1]),
+        "Hear(admit), from another device": word(people.STRANGER, people.at_entering()[0].said[-1]),
+        "Hear(close), from the creator": word(OURS, Close()),
+        "Approve, with the number": approve(ASKED.sas),
+        "Approve, with another number": approve("000-000"),
+        "Refuse": room_commands.Refuse(people.ROOM_ID, ASKED.sas, number(51)),
+        "Cancel": room_commands.Cancel(people.ROOM_ID, number(52)),
+        "Expire": room_commands.Expire(people.ROOM_ID),
+        "ConfirmSaid, the join": room_commands.ConfirmSaid(people.ROOM_ID, number(1)),
+        "ConfirmSaid, the last word": room_commands.ConfirmSaid(people.ROOM_ID, number(50)),
+        "ConfirmSent": room_commands.ConfirmSent(people.ROOM_ID),
+        "ConfirmEntered": room_commands.ConfirmEntered(people.ROOM_ID, room_state.JOINED),
+        "ConfirmGone": room_commands.ConfirmGone(people.ROOM_ID),
+    },
+    decider(room.Rooms()),
+    room_phase,
+    lambda state: tuple(room.Rooms().owed(state).values()),
+)
+
 PORTRAITS = {
     "group": GROUP_PORTRAIT,
+    "room": ROOM_PORTRAIT,
     "outbox": OUTBOX_PORTRAIT,
     "inbox": INBOX_PORTRAIT,
     "session": SESSION_PORTRAIT,

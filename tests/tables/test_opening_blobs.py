@@ -1,12 +1,14 @@
 """From a sealed blob to what the host gets, and how unreadable ones are counted."""
 
 import pytest
+from nacl import bindings
 
+from ferryman.protocol.crypto import domains
 from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.opening import Given, PassedOver, Tally, open_entry, place
 from ferryman.protocol.sync.strands import MAX_CHAINS, Link
-from tests.fakes.sync_values import Sender, entry, group_keys
+from tests.fakes.sync_values import Sender, entry, group_keys, number
 
 SENDER = Sender().device.device_id
 
@@ -29,6 +31,27 @@ def test_blobs_in_a_row_are_given():
     sender = Sender()
     outcomes, told = open_all(sender.entry(1, b"one"), sender.entry(2, b"two"))
     assert (contents(outcomes), told) == ([b"one", b"two"], [])
+
+
+def unsigned(cursor, content):
+    """A control blob as another program may write it: without a chain and without a signature."""
+    keys, nonce = group_keys(), bytes(24)
+    aad = domains.BLOB + b"\x01" + bytes(4) + keys.group_id + SENDER + number(cursor)
+    sealed = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(b"\x04" + content, aad, nonce, keys.encryption_key)
+    return entry(cursor, sender=SENDER, payload=b"\x01" + bytes(4) + nonce + sealed)
+
+
+@pytest.mark.req("W9-17")
+def test_in_a_room_what_is_given_are_signed_control_blobs():
+    sender = Sender()
+    blobs = [sender.entry(1, b"signed", control=True), unsigned(2, b"unsigned"), sender.entry(3, b"data")]
+    given = []
+    for each in blobs:
+        outcome, _, told = open_entry(each, keys=group_keys(), chains={}, max_blob_size=1 << 20, in_room=True)
+        assert told == ()
+        assert not getattr(outcome, "unreadable", False)
+        given += [outcome.content] if isinstance(outcome, Given) else []
+    assert given == [b"signed"]
 
 
 @pytest.mark.req("S4-36")
@@ -104,7 +127,7 @@ def test_senders_that_a_relay_makes_up_are_counted_together():
 
 def test_of_one_device_few_chains_are_remembered_of_what_the_host_took_ahead_too():
     chains = {}
-    for number in range(MAX_CHAINS + 3):
-        link = Link(b"s" * 32, Chain(number.to_bytes(8, "big"), 1, bytes(16)), b"hash".ljust(16))
+    for each in range(MAX_CHAINS + 3):
+        link = Link(b"s" * 32, Chain(each.to_bytes(8, "big"), 1, bytes(16)), b"hash".ljust(16))
         chains, _ = place(chains, link)
     assert [int.from_bytes(chain_id, "big") for _, chain_id in chains] == list(range(3, MAX_CHAINS + 3))

@@ -1,4 +1,4 @@
-"""Control blobs that later versions will read (wire §7 and §9): to this one they change nothing."""
+"""Control blobs that later versions will read (wire §7): to this one they change nothing."""
 
 import msgpack
 import pytest
@@ -14,10 +14,6 @@ LATER = {
     "admin": {"device_id": bytes(32)},
     "ping": {"nonce": bytes(16)},
     "pong": {"nonce": bytes(16)},
-    "join": {"device_name": "phone", "commit": bytes(32)},
-    "challenge": {"nonce_c": bytes(32)},
-    "open": {"nonce_j": bytes(32)},
-    "admit": {"sealed": bytes(100)},
 }
 
 
