@@ -98,8 +98,8 @@ class ClientRecords:
         if isinstance(answer, Refused):
             self._world.hub.publish(Error(0, f"the outbox could not record an acknowledgement: {answer.message}"))
             return
+        self._world.hub.publish(settled)  # before the totals: what follows from it is told after it
         self._world.board.show_totals(answer)
-        self._world.hub.publish(settled)
 
     def pin(self, relay_key: bytes) -> None:
         self._pins.record(self._new_id(), Pin(self._world.group_id, relay_key), lambda _: None)

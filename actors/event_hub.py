@@ -7,7 +7,7 @@ publish(event) --> queue of every subscriber --> async for event in subscription
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -93,11 +93,12 @@ class Watch:
 
 
 class EventHub:
-    """Nothing here waits: a publisher is never held up by a listener."""
+    """Nothing here waits: a publisher is never held up by a listener. on_event: called with each event, at once."""
 
     def __init__(self) -> None:
         self._subscriptions: dict[Subscription, None] = {}
         self._watches: dict[bytes, Watch] = {}
+        self.on_event: Callable[[SyncEvent], None] = lambda _: None
 
     def subscribe(self, capacity: int = QUEUE_EVENTS) -> Subscription:
         subscription = Subscription(self, capacity)
@@ -128,3 +129,4 @@ class EventHub:
                 pass
         for subscription in list(self._subscriptions):
             subscription.put(event)
+        self.on_event(event)

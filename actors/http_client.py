@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 import h11
 import trio
@@ -27,11 +28,12 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """retry_after: seconds, None when the relay did not say."""
+    """retry_after: seconds; date: the relay's clock, UNIX seconds; None when the relay did not say."""
 
     status: int
     body: bytes
     retry_after: int | None = None
+    date: int | None = None
 
 
 async def request(
@@ -94,7 +96,7 @@ async def _exchange(
             if len(received) > ANSWER_BYTES:
                 raise h11.RemoteProtocolError("the answer is too long")
         elif isinstance(event, h11.EndOfMessage) and response is not None:
-            return Answer(response.status_code, received, _retry_after(response))
+            return Answer(response.status_code, received, _retry_after(response), _date(response))
         elif not isinstance(event, h11.InformationalResponse):
             raise h11.RemoteProtocolError("the connection ended before the answer")
 
@@ -103,4 +105,14 @@ def _retry_after(response: h11.Response) -> int | None:
     for name, value in response.headers:
         if name == b"retry-after" and value.isdigit():
             return int(value[:6])
+    return None
+
+
+def _date(response: h11.Response) -> int | None:
+    for name, value in response.headers:
+        if name == b"date":
+            try:
+                return int(parsedate_to_datetime(value.decode("latin-1")).timestamp())
+            except (ValueError, OverflowError):
+                return None
     return None

@@ -144,9 +144,11 @@ class SyncClient:
         board = self._world.board
         if isinstance(self._session.phase, Online):  # while offline, what was on its way stays in doubt
             board.in_flight = len(self._session.flight.sent)
+            board.held_back = self._session.flight.held_back
             board.relay_limit = self._session.phase.max_blob_size
         if self._session.intake.opened < self._session.intake.covered:
             self._sealed.set()
+        board.show_intake(self._session.intake)
         self._serve()
 
     def _perform(self, effect: effects.Effect) -> None:
@@ -183,6 +185,7 @@ class SyncClient:
                 self._shelf.look()
             case effects.RecordAcknowledged(seq, blob_id, cursor):
                 crash_point("client.pushed")
+                world.board.show_success()
                 self._records.acknowledged(seq, blob_id, cursor)
             case effects.RecordRejected(seq, blob_id, code):
                 self._records.rejected(seq, blob_id, code)

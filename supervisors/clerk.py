@@ -41,15 +41,12 @@ from ferryman.protocol.sync.events import (
     StatusChanged,
 )
 from ferryman.protocol.sync.group import GroupState
-from ferryman.protocol.sync.outbox import OutboxState
 from ferryman.supervisors.blobs import Blob
 from ferryman.supervisors.clerk_joins import Inviting, joined
+from ferryman.supervisors.clerk_outbox import drop, show_page
 from ferryman.supervisors.config import RuntimeConfig
-from ferryman.supervisors.harbour import GROUP, OUTBOX
-from ferryman.supervisors.queue_times import queue_times
+from ferryman.supervisors.harbour import GROUP
 from ferryman.supervisors.sync import Sync
-
-ALL_BYTES = 2**63
 
 
 class DeviceClerk:
@@ -113,7 +110,12 @@ class DeviceClerk:
             case requests.AskStatus(settle_seconds=seconds):
                 return await self._standing(seconds)
             case requests.ListOutbox(limit=limit):
-                return await self._outbox(limit)
+                return show_page(await sync.queue.items(limit))
+            case requests.DropBlob(id=prefix, dry=dry):
+                return await drop(sync.queue, prefix, dry=dry)
+            case requests.RetryOutbox(settle_seconds=seconds):
+                await sync.queue.retry()
+                return await self._standing(seconds)
             case requests.Follow():
                 return await self._follow(say)
             case _:
@@ -146,8 +148,8 @@ class DeviceClerk:
                     match event:
                         case BlobPushed(id=done, cursor=cursor) if done == blob_id:
                             return replies.Pushed(id=blob_id.hex(), cursor=cursor)
-                        case BlobRejected(id=done, code=code) if done == blob_id:
-                            raise RelayRefused(f"the relay will never take this blob (error {code})")
+                        case BlobRejected(id=done) if done == blob_id:
+                            raise RelayRefused(event.why)
                         case StatusChanged() if not request.patient and self._is_away(enabled):
                             break
                         case Lagged():  # what became of it may have been among what we missed
@@ -171,28 +173,6 @@ class DeviceClerk:
         else:
             reason = "there is no connection to the relay now"
         return replies.Waiting(id=blob_id.hex(), reason=reason)
-
-    async def _outbox(self, limit: int) -> replies.OutboxPage:
-        member = (await self._group()).member
-        state: OutboxState = await look(self._ref(OUTBOX))
-        lane = None if member is None else state.lanes.get(member.group_id)
-        if lane is None:
-            return replies.OutboxPage(count=0, bytes=0, waiting=[], refused=[])
-        oldest = lane.shelf.after(0, blobs=limit, size=ALL_BYTES)
-        ids = [waiting.blob_id for waiting in oldest]
-        times = await self._ports.threads.run(lambda: queue_times(self._ports.disk, self._config.ledger, ids))
-        introduction = self._sync.device_id()[:16]
-        entries = [
-            replies.OutboxEntry(
-                id=waiting.blob_id.hex(),
-                size=waiting.size,
-                queued_at=times.get(waiting.blob_id),
-                introduction=waiting.blob_id == introduction,
-            )
-            for waiting in oldest
-        ]
-        refused = [blob_id.hex() for blob_id, _ in lane.rejected]
-        return replies.OutboxPage(count=lane.shelf.count, bytes=lane.shelf.size, waiting=entries, refused=refused)
 
     # --- in
 
@@ -240,6 +220,7 @@ class DeviceClerk:
             state.member,
             state.enabled,
             sync.status(),
+            sync.indicator(),
             device_id=sync.device_id(),
             device_name=self._config.sync.device_name,
             waiting=sync.outbox().count,

@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from random import Random
 from types import TracebackType
@@ -27,19 +28,11 @@ from ferryman.actors.event_hub import Subscription
 from ferryman.actors.ports import Ports
 from ferryman.protocol.errors import LocalProtocolError
 from ferryman.protocol.relay.limits import DEFAULT_PULL_LIMIT
-from ferryman.protocol.sync.errors import Offline, RelayUntrusted
-from ferryman.protocol.sync.events import (
-    Connected,
-    ConnectionInfo,
-    ConnectionStatus,
-    Disconnected,
-    Error,
-    Reconnecting,
-    RelayKeyChanged,
-    StatusChanged,
-)
+from ferryman.protocol.sync.errors import Offline
+from ferryman.protocol.sync.events import Connected, ConnectionInfo, ConnectionStatus, Indicator
 from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullResult, PushResult
 from ferryman.supervisors.config import RuntimeConfig
+from ferryman.supervisors.lifecycle import SYNC_NOW_SECONDS, Cycle, Key, Lifecycle, Saved, ShowProgress, welcome
 from ferryman.supervisors.runtime import Runtime, open_runtime
 from ferryman.supervisors.sync import Sync
 
@@ -147,30 +140,42 @@ class SyncClient:
     def outbox(self) -> OutboxStatus:
         return self._sync.outbox()
 
+    # --- as the application lives (S4 §10)
+
+    def indicator(self) -> Indicator:
+        """In one word, for a person: synced, pending, failed or offline."""
+        return self._sync.indicator()
+
+    async def connect_and_pull(self) -> Cycle:
+        """The application starts."""
+        return await self._lifecycle.connect_and_pull()
+
+    async def sync_pending_then_pull(self) -> Cycle:
+        """The application is in front again."""
+        return await self._lifecycle.sync_pending_then_pull()
+
+    def mark_pending_for_next_launch(self) -> int:
+        """The application is about to close. At once; how many blobs wait."""
+        return self._lifecycle.mark_pending_for_next_launch()
+
+    async def quick_flush(self) -> int:
+        """Push what waits, for half a second at most; how many blobs still wait."""
+        return await self._lifecycle.quick_flush()
+
+    async def sync_now(self, on_progress: ShowProgress = lambda _: None, *, timeout: float = SYNC_NOW_SECONDS) -> Cycle:
+        """A person asks for it: returns when all is done, or cannot be done now."""
+        return await self._lifecycle.sync_now(on_progress, timeout=timeout)
+
+    async def save_transaction(
+        self, data: bytes, save: Callable[[], Awaitable[Key]], mark_synced: Callable[[Key, int], Awaitable[object]]
+    ) -> Saved[Key]:
+        """Save it here, tell it, then queue and push it."""
+        return await self._lifecycle.save_transaction(data, save, mark_synced)
+
+    @property
+    def _lifecycle(self) -> Lifecycle:
+        return self.runtime.lifecycle
+
     @property
     def _sync(self) -> Sync:
         return self.runtime.sync
-
-
-async def welcome(sync: Sync, events: Subscription) -> ConnectionInfo:
-    """What the relay said to this try. Raises Offline, RelayUntrusted."""
-    status = sync.status()
-    if isinstance(status, Connected):
-        return status.info
-    reason = "the relay cannot be reached now; it is tried again"
-    async for event in events:
-        match event:
-            case Connected(info):
-                return info
-            case RelayKeyChanged(relay_key):
-                raise RelayUntrusted(relay_key)
-            case Error(_, message):
-                reason = message
-            case StatusChanged(Reconnecting()):
-                break
-            case StatusChanged(Disconnected(said)):
-                reason = said or reason
-                break
-            case _:
-                pass
-    raise Offline(reason, retryable=True)

@@ -17,6 +17,7 @@ from ferryman.actors.client_world import ClientSettings, ClientWorld, Neighbours
 from ferryman.actors.core.context import Body, Context
 from ferryman.actors.core.ref import Ref
 from ferryman.actors.event_hub import EventHub
+from ferryman.actors.indicator import IndicatorLight
 from ferryman.actors.ports import Ports
 from ferryman.actors.recorder import insist, look
 from ferryman.actors.sync_client import sync_client
@@ -66,6 +67,7 @@ class Harbour:
         self.device = device
         self.hub = EventHub()
         self.board = Board()
+        self.light = IndicatorLight(self.board, self.hub)
         self.start_child: StartChild | None = None
         self._keys: dict[bytes, GroupKeys] = {}
         self._rooms: dict[bytes, Haven] = {}

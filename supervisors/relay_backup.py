@@ -9,7 +9,6 @@ when nobody thinks of --restored, for what came after the copy is lost and its c
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import cast
@@ -21,25 +20,15 @@ from ferryman.actors.ports import Disk
 from ferryman.actors.relay.schema import APPLICATION_ID, SCHEMA_VERSION
 from ferryman.actors.relay.sql import Sql
 from ferryman.protocol.errors import BadInput
+from ferryman.supervisors.whole_files import write_whole
 
 
 def back_up(disk: Disk, database: Path, target: Path) -> int:
     """Copy. Blocking. Returns the copy's bytes. Raises BadInput with one line; then there is no copy."""
     if not database.exists():
         raise BadInput(f"{database}: there is no such database; name a relay.toml or --database")
-    draft = target.with_name(f".{target.name}.draft")
     try:
-        refuse_to_overwrite(target)
-        draft.unlink(missing_ok=True)
-        draft.touch(mode=0o600)
-        try:
-            copy_into(disk, database, draft)
-            with draft.open("rb+") as file:
-                os.fsync(file.fileno())
-            target.hardlink_to(draft)  # fails where the name is taken by now; a rename would not
-        finally:
-            disk.remove(draft)  # and syncs the directory, with the new name in it
-        return target.stat().st_size
+        return write_whole(disk, target, lambda draft: copy_into(disk, database, draft))
     except FileExistsError:
         raise BadInput(f"{target}: exists already; a backup overwrites nothing") from None
     except OSError as error:
@@ -48,11 +37,6 @@ def back_up(disk: Disk, database: Path, target: Path) -> int:
         raise BadInput(f"{database}: is not an SQLite database") from error
     except apsw.Error as error:
         raise BadInput(f"{database}: cannot be copied to {target}: {error}") from error
-
-
-def refuse_to_overwrite(target: Path) -> None:
-    if target.exists() or target.is_symlink():
-        raise FileExistsError
 
 
 def copy_into(disk: Disk, database: Path, draft: Path) -> None:

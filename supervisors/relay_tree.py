@@ -106,7 +106,9 @@ class Build:
             restored=self._restored,
             wal_bytes=self._wal_bytes,
         )
-        pages = http(settings, metrics, self.mailboxes, report, version=__version__, started=self.started)
+        pages = http(
+            settings, metrics, self.mailboxes, report, version=__version__, started=self.started, now=ports.clock.now
+        )
         entrance = DoorPorts(
             settings,
             ports.network,

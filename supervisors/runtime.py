@@ -41,11 +41,13 @@ from ferryman.protocol.crypto.keys import SEED_BYTES, DeviceKeys
 from ferryman.protocol.errors import BadInput
 from ferryman.protocol.sync.group import GroupState
 from ferryman.protocol.sync.inbox import START, InboxState
+from ferryman.protocol.sync.intake import resume
 from ferryman.protocol.sync.outbox import TABLE, OutboxState, Totals
 from ferryman.supervisors.clerk import DeviceClerk
 from ferryman.supervisors.config import RuntimeConfig
 from ferryman.supervisors.control import serve_commands
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
+from ferryman.supervisors.lifecycle import Lifecycle
 from ferryman.supervisors.node import TreeNode
 from ferryman.supervisors.room_keeper import RoomKeeper
 from ferryman.supervisors.spec import ChildSpec, Supervisor
@@ -62,8 +64,9 @@ log = logging.getLogger("ferryman")
 class Runtime:
     """A running device. `warning`: one line on how its keys are kept, "" when they are sealed."""
 
-    def __init__(self, sync: Sync, system: System, warning: str) -> None:
+    def __init__(self, sync: Sync, lifecycle: Lifecycle, system: System, warning: str) -> None:
         self.sync = sync
+        self.lifecycle = lifecycle
         self.system = system
         self.warning = warning
 
@@ -111,7 +114,7 @@ async def open_runtime(
             clerk = partial(DeviceClerk, config, ports, sync, system.ref, keys.warning, takes=config.control.takes)
             try:
                 async with serve_commands(config, ports, system, clerk):
-                    yield Runtime(sync, system, keys.warning)
+                    yield Runtime(sync, Lifecycle(harbour, sync), system, keys.warning)
             finally:
                 harbour.board.close()
                 harbour.wake_rooms()
@@ -185,6 +188,7 @@ async def show_what_is_known(harbour: Harbour, system: System) -> None:
     board = harbour.board
     position = inbox_state.positions.get(state.member.group_id, START)
     board.last_cursor = max(board.last_cursor, position.through)
+    board.show_intake(resume(harbour.device.device_id, position.through, position.above))
     lane = outbox_state.lanes.get(state.member.group_id)
     if lane is not None:
         board.show_totals(Totals(outbox_state.steps, lane.shelf.count, lane.shelf.size))

@@ -47,6 +47,7 @@ from ferryman.protocol.sync.events import (
     Connected,
     Connecting,
     ConnectionStatus,
+    Indicator,
     JoinRequested,
 )
 from ferryman.protocol.sync.group import GroupState, JoinGroup, Membership, SetEnabled, Trust
@@ -57,12 +58,13 @@ from ferryman.supervisors.blobs import BlobStream, Invite, OutboxStatus, PullRes
 from ferryman.supervisors.deliveries import Deliveries
 from ferryman.supervisors.harbour import GROUP, INBOX, OUTBOX, Harbour
 from ferryman.supervisors.invitations import Invitation, Invitations, open_invitation
+from ferryman.supervisors.outbox_desk import OutboxDesk
+from ferryman.supervisors.standing import Standings
 
 SECRET_BYTES = 32
 SALT_BYTES = 16
 KEY_BYTES = 32
 CONNECT_SECONDS = 30.0  # as long as a push waits
-START_SECONDS = 10.0  # a client starts within milliseconds; one that cannot is told by the tree
 REFUSALS: dict[str, type[AppError]] = {
     out.BLOB_TOO_LARGE: BlobTooLarge,
     out.OUTBOX_FULL: OutboxFull,
@@ -80,6 +82,8 @@ class Sync:
         self._readers = 0
         self._deliveries = Deliveries(harbour, ref, self._note)
         self.invitations = Invitations(harbour, ref, self._do)
+        self.queue = OutboxDesk(harbour, ref)
+        self.standing = Standings(harbour, ref)
 
     # --- the group
 
@@ -157,8 +161,8 @@ class Sync:
         match watch.outcome:
             case BlobPushed(_, cursor):
                 return PushResult(blob_id, cursor)
-            case BlobRejected(_, code):
-                raise RelayRefused(f"the relay will never take this blob (error {code})")
+            case BlobRejected() as rejected:
+                raise RelayRefused(rejected.why)
             case None:
                 raise Pending(blob_id)
 
@@ -175,7 +179,7 @@ class Sync:
         if not 1 <= limit <= MAX_PULL_LIMIT or (after_cursor is not None and after_cursor < 0):
             raise BadInput(f"limit is 1 to {MAX_PULL_LIMIT}, after_cursor counts from 0")
         await self._member()
-        await self._while_connecting()
+        await self._harbour.board.while_connecting(CONNECT_SECONDS)
         client = self._harbour.board.client
         if client is None:
             raise Offline("sync is switched off: call enable()", retryable=True)
@@ -189,15 +193,6 @@ class Sync:
         blobs = tuple(show(handed, self._deliveries.take) for handed in page.blobs)
         return PullResult(blobs, page.has_more, page.max_cursor)
 
-    async def _while_connecting(self) -> None:
-        async with self.events() as events:
-            if not isinstance(self.status(), Connecting):
-                return
-            with trio.move_on_after(CONNECT_SECONDS):
-                async for _ in events:
-                    if not isinstance(self.status(), Connecting):
-                        break
-
     def blobs(self) -> BlobStream:
         """The others' blobs, from the first that was not taken, for ever. It waits while sync is off or offline."""
         self._readers += 1
@@ -208,6 +203,10 @@ class Sync:
     def status(self) -> ConnectionStatus:
         return self._harbour.board.status
 
+    def indicator(self) -> Indicator:
+        """In one word, for a person: synced, pending, failed or offline (S4 §10.2)."""
+        return self._harbour.light.word
+
     def last_cursor(self) -> int:
         """Everything up to it is taken, and recorded as taken."""
         return self._harbour.board.last_cursor
@@ -217,8 +216,7 @@ class Sync:
         return self._harbour.device.device_id
 
     def outbox(self) -> OutboxStatus:
-        board = self._harbour.board
-        return OutboxStatus(board.totals.count, board.totals.size, board.in_flight)
+        return self.queue.status()
 
     def events(self) -> Subscription:
         """`async with` it and `async for` over it. A slow listener gets Lagged(count) for what it missed."""
@@ -226,10 +224,12 @@ class Sync:
 
     subscribe = events
 
-    async def reconnect(self) -> None:
-        """Try now, whatever the backoff says, also after another connection of this device took over."""
+    async def reconnect(self, *, anew: bool = False) -> None:
+        """Try now, whatever the backoff says, also after another connection of this device took over.
+
+        anew: also where there is a connection."""
         await self._member()
-        await self._redial()
+        await self._redial(anew=anew)
 
     async def trust_relay(self, relay_key: bytes) -> None:
         """Accept this key from now on, and no other. relay_key: 32 bytes, as the relay's operator told it.

@@ -24,6 +24,7 @@ POOL = "supervisors/simulation/pool.py"  # shares runs among processes
 SELF_TEST = "supervisors/simulation/self_test.py"  # plants bugs in processes of their own
 TWICE = "supervisors/simulation/twice.py"  # lives through a run once more in another process
 FORK_SERVER = "supervisors/simulation/fork_server.py"  # real runs start, kill and hear processes through it alone
+PORTAL = "supervisors/portal.py"  # lets a program without a loop call into one that has its own thread
 EDGES = ("supervisors/cli/", "supervisors/demo/")  # they start processes and show files to people
 
 
@@ -190,6 +191,8 @@ def outside_for(file: str) -> frozenset[str]:
         return OUTSIDE - {"subprocess"}
     if file == FORK_SERVER:
         return OUTSIDE - {"select", "socket", "tempfile", "threading"}
+    if file == PORTAL:
+        return OUTSIDE - {"concurrent.futures", "threading"}
     return OUTSIDE - {"subprocess", "tempfile"} if file.startswith(EDGES) else OUTSIDE
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
@@ -61,11 +62,14 @@ def http(
     *,
     version: str,
     started: float,
+    now: Callable[[], int],
 ) -> Callable[[Context[Any]], Awaitable[None]]:
-    """The actor's body. `mailboxes`: waiting messages by kind of actor. `started`: Trio's time of the relay's start."""
+    """The actor's body. `mailboxes`: waiting messages by kind of actor. `started`: Trio's time of the relay's start.
+
+    `now`: UNIX seconds; /health says them, so that a device can tell whether its clock is right."""
 
     async def body(ctx: Context[Any]) -> None:
-        routes = Routes(ctx, settings, metrics, mailboxes, report, version, started)
+        routes = Routes(ctx, settings, metrics, mailboxes, report, version, started, now)
         async for env in ctx:
             ctx.tasks.start_soon(routes.answer, env)
 
@@ -82,6 +86,7 @@ class Routes:
         report: Callable[[str, BaseException], None],
         version: str,
         started: float,
+        now: Callable[[], int],
     ) -> None:
         self._ctx = ctx
         self._settings = settings
@@ -90,6 +95,7 @@ class Routes:
         self._report = report
         self._version = version
         self._started = started
+        self._now = now
 
     async def answer(self, env: Envelope[Answer]) -> None:
         try:
@@ -128,7 +134,8 @@ class Routes:
                 "blobs_buffered": metrics.blobs_buffered,
                 "uptime_seconds": int(trio.current_time() - self._started),
             }
-        return json(HTTPStatus.OK if status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, said)
+        date = ("Date", formatdate(self._now(), usegmt=True))
+        return json(HTTPStatus.OK if status == "ok" else HTTPStatus.SERVICE_UNAVAILABLE, said, date)
 
     def _show_metrics(self) -> Response:
         text = self._metrics.text(self._mailboxes())

@@ -18,9 +18,8 @@ def describe(event: events.SyncEvent) -> Happened | None:
             return Happened(what="arrived", text=text, id=blob_id.hex(), cursor=cursor, sender=show_id(sender))
         case events.BlobPushed(id=blob_id, cursor=cursor):
             return Happened(what="pushed", text=f"the relay has blob {cursor}", id=blob_id.hex(), cursor=cursor)
-        case events.BlobRejected(id=blob_id, code=code):
-            text = f"the relay will never take this blob (error {code})"
-            return Happened(what="rejected", text=text, id=blob_id.hex())
+        case events.BlobRejected(id=blob_id):
+            return Happened(what="rejected", text=event.why, id=blob_id.hex())
         case events.Error(message=message):
             return Happened(what="error", text=message)
         case events.ResyncRequired(reason=reason):
@@ -53,7 +52,7 @@ def describe(event: events.SyncEvent) -> Happened | None:
             return Happened(what="joined", text=f"{name!r} is in the group now", sender=show_id(device_id))
         case events.Lagged(count=count):
             return Happened(what="missed", text=f"{count} events came too fast and are left out")
-        case events.Connected() | events.Disconnected():
+        case events.Connected() | events.Disconnected() | events.SyncStatus() | events.TransactionSaved():
             return None
 
 

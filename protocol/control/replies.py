@@ -14,6 +14,7 @@
 | Page       | blobs                                                           |                     |
 | Taken      | they are on record as taken                                     |                     |
 | OutboxPage | what the relay has not acknowledged                             |                     |
+| Dropped    | a blob is out of the outbox, or would be                        |                     |
 | Happened   | an event                                                        | yes                 |
 | Failed     | an AppError: code, message                                      |                     |
 
@@ -152,23 +153,40 @@ class Taken(Message):
 
 
 class OutboxEntry(Message):
-    """size: of the sealed blob. queued_at: None when that is in an archive of the ledger by now."""
+    """size: of the sealed blob. queued_at: None when that is in an archive of the ledger by now.
+
+    state: sent: the relay has not answered yet; held back: it refused, for the time being."""
 
     type: Literal["waiting_blob"] = "waiting_blob"
     id: str
     size: int
     queued_at: int | None
+    state: Literal["waiting", "sent", "held back"]
     introduction: bool
 
 
 class OutboxPage(Message):
-    """waiting: the oldest; count, bytes: of all. refused: ids of blobs that the relay will never take."""
+    """waiting: the oldest; count, bytes: of all. refused: ids of blobs that the relay will never take.
+
+    group: the beginning of its group's id, None without a group."""
 
     type: Literal["outbox"] = "outbox"
+    group: str | None
     count: int
     bytes: int
     waiting: list[OutboxEntry]
     refused: list[str]
+
+
+class Dropped(Message):
+    """sent: it had been on its way, so that the relay may have it. gone: it is out; without, it was only looked up."""
+
+    type: Literal["dropped"] = "dropped"
+    id: str
+    size: int
+    queued_at: int | None
+    sent: bool
+    gone: bool
 
 
 class Happened(Message):
@@ -205,6 +223,7 @@ Reply: TypeAlias = (
     | Page
     | Taken
     | OutboxPage
+    | Dropped
     | Happened
     | Failed
 )

@@ -15,6 +15,8 @@
 | TakeBlobs     | Taken: the blobs of the last page that are stored         |
 | AskStatus     | Standing                                                  |
 | ListOutbox    | OutboxPage                                                |
+| DropBlob      | Dropped, when it is out of the outbox                     |
+| RetryOutbox   | Standing, when the relay was tried                        |
 | Follow        | Happened, again and again, until the asker hangs up       |
 
 Any of them may be answered by Failed instead. One request at a time; hanging up takes it back.
@@ -34,6 +36,7 @@ VERSION: Final = 1
 MAX_WAIT_SECONDS: Final = 86_400  # whoever waits longer asks again
 MAX_TEXT: Final = 8_192  # an invite link has at most 5.5 KB, a URL 2 KB
 MAX_LISTED: Final = 1_000  # as many as a person pages through
+BLOB_ID_BYTES: Final = 16
 OVERHEAD_BYTES: Final = 4_096  # of a request around its data, and of all others with their texts doubled by escapes
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
@@ -133,6 +136,21 @@ class ListOutbox(Message):
     limit: Annotated[int, Field(ge=1, le=MAX_LISTED)] = 100
 
 
+class DropBlob(Message):
+    """id: as much of its hexadecimal digits as tell it from the others. dry: only say which one it is."""
+
+    do: Literal["drop"] = "drop"
+    id: Annotated[str, Field(min_length=1, max_length=2 * BLOB_ID_BYTES)]
+    dry: bool = False
+
+
+class RetryOutbox(Message):
+    """settle_seconds: how long to wait for what comes of it."""
+
+    do: Literal["retry"] = "retry"
+    settle_seconds: Seconds = 0.0
+
+
 class Follow(Message):
     do: Literal["follow"] = "follow"
 
@@ -151,6 +169,8 @@ Request: TypeAlias = (
     | TakeBlobs
     | AskStatus
     | ListOutbox
+    | DropBlob
+    | RetryOutbox
     | Follow
 )
 

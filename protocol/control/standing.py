@@ -1,19 +1,13 @@
 """How a device stands, in one word and in figures.
 
-| indicator (S4 §10.2) | when                                                   | a person should        |
-|----------------------|--------------------------------------------------------|------------------------|
-| synced               | connected, and the relay has everything                | do nothing             |
-| pending              | something waits, or the connection is being made       | do nothing             |
-| failed               | something waits, and the relay could not be reached    | check the connection   |
-| offline              | no connection; changes are saved here                  | restore the connection |
-| off                  | no group, or sync is disabled                          | enable it              |
+The word is one of the four of `ferryman.protocol.sync.indicator`, or "off": no group, or sync is disabled.
 """
 
 from __future__ import annotations
 
-from ferryman.protocol.control.replies import Connection, Indicator, Standing
+from ferryman.protocol.control.replies import Connection, Standing
 from ferryman.protocol.identity import show_id
-from ferryman.protocol.sync.events import Connected, Connecting, ConnectionStatus, Disconnected, Reconnecting
+from ferryman.protocol.sync.events import Connected, Connecting, ConnectionStatus, Disconnected, Indicator, Reconnecting
 from ferryman.protocol.sync.group import Membership
 
 GROUP_BYTES = 4  # enough to tell a person's groups apart, too few to be of use to anybody else
@@ -38,22 +32,16 @@ def is_settled(status: ConnectionStatus, enabled: bool) -> bool:
     return not enabled or not isinstance(status, Disconnected) or bool(status.reason)
 
 
-def indicate(status: ConnectionStatus, *, enabled: bool, waiting: int) -> Indicator:
-    if not enabled:
-        return "off"
-    match status:
-        case Connected():
-            return "pending" if waiting else "synced"
-        case Connecting():
-            return "pending"
-        case Reconnecting() | Disconnected():
-            return "failed" if waiting else "offline"
+def short_group(group_id: bytes) -> str:
+    """As much of it as a person sees."""
+    return group_id[:GROUP_BYTES].hex()
 
 
 def make_standing(
     member: Membership | None,
     enabled: bool,
     status: ConnectionStatus,
+    indicator: Indicator,
     *,
     device_id: bytes,
     device_name: str,
@@ -64,13 +52,13 @@ def make_standing(
     warning: str,
 ) -> Standing:
     return Standing(
-        indicator=indicate(status, enabled=enabled and member is not None, waiting=waiting),
+        indicator=indicator if enabled and member is not None else "off",
         connection=connection_of(status),
         reason=status.reason if isinstance(status, Disconnected | Reconnecting) else "",
         attempt=status.attempt if isinstance(status, Reconnecting) else 0,
         enabled=enabled,
         relay_url=None if member is None else member.relay_url,
-        group=None if member is None else member.group_id[:GROUP_BYTES].hex(),
+        group=None if member is None else short_group(member.group_id),
         device=show_id(device_id),
         device_name=device_name,
         waiting=waiting,

@@ -6,10 +6,12 @@
 | Disconnected       | the connection ended; `reason` is for a person                                           |
 | BlobAvailable      | the relay named a blob of another device (NOTIFY)                                        |
 | BlobPushed         | the relay has our blob on disk, and our outbox knows it                                  |
-| BlobRejected       | the relay will never take this blob of ours; the outbox has set it aside                 |
+| BlobRejected       | the relay will never get this blob of ours; the outbox has set it aside, or its user did |
 | Error              | a refusal of the relay, or something that needs a person                                 |
 | RelayKeyChanged    | the relay shows another key than the pinned one; nothing of ours was shown to it         |
 | StatusChanged      | `status()` answers differently from now on                                               |
+| SyncStatus         | `indicator()` answers differently; or how the push of one saved transaction ended        |
+| TransactionSaved   | the host's own database has it; its blob is queued next                                  |
 | ResyncRequired     | the relay lost or expired blobs that we had not taken: compare states by other means     |
 | HistoryGap         | a sender's blobs `first`..`last` are missing (wire §6); they may still come              |
 | HistoryGapClosed   | they came: `first`..`last` is what was missing at the end                                |
@@ -26,7 +28,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Reconnecting:
 
 
 ConnectionStatus: TypeAlias = Disconnected | Connecting | Connected | Reconnecting
+Indicator: TypeAlias = Literal["synced", "pending", "failed", "offline"]  # what each means: indicator.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +86,17 @@ class BlobPushed:
 
 @dataclass(frozen=True, slots=True)
 class BlobRejected:
-    """code: the relay's error."""
+    """code: the relay's error, 0 where this device's own user took the blob out of the outbox."""
 
     id: bytes
     code: int
+
+    @property
+    def why(self) -> str:
+        """For a person."""
+        if self.code == 0:
+            return "this blob was taken out of the outbox before the relay had it"
+        return f"the relay will never take this blob (error {self.code})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +117,22 @@ class RelayKeyChanged:
 @dataclass(frozen=True, slots=True)
 class StatusChanged:
     status: ConnectionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class SyncStatus:
+    """indicator: synced, pending, failed or offline. key: None for the device, or of the transaction it is about."""
+
+    indicator: Indicator
+    waiting: int
+    key: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionSaved:
+    """key: what the host's database calls it."""
+
+    key: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +216,8 @@ SyncEvent: TypeAlias = (
     | Error
     | RelayKeyChanged
     | StatusChanged
+    | SyncStatus
+    | TransactionSaved
     | ResyncRequired
     | HistoryGap
     | HistoryGapClosed

@@ -108,6 +108,7 @@ def pulled(session: Session, online: Online, response: PullResponse) -> Step:
         effects = (SetTimer("push", HOLD_SECONDS),)
     online = replace(online, pull=None, doubted=False)
     if pull.ticket:
+        session = replace(session, intake=inflow.want(session.intake, response.max_cursor))
         return replace(session, phase=online), (AnswerPull(pull.ticket, response), *effects)
     inflows = session.intake
     if response.min_cursor is not None and inflows.covered < response.min_cursor - 1:

@@ -4,6 +4,7 @@
     plain data ---------> sealed, seq n, queued ------------> forgotten, the relay's cursor in the ledger
                                   |   Reject
                                   +------------> set aside: no relay of ours will ever take it; the host is told
+                                                 (DROPPED: forgotten, because its own user wants that)
 
 One lane a group: a chain (wire §6) that begins with the lane and never forks, because seq and the hash of the blob
 before are taken in the same decision that queues the blob. The sealed bytes stand in a table, written and deleted
@@ -25,6 +26,7 @@ from ferryman.protocol.sync.shelf import Shelf, Waiting
 
 MAX_WAITING_BLOBS = 262_144  # while the relay is away; some 300 bytes of memory each
 MAX_WAITING_BYTES = 16 << 30  # on disk
+DROPPED = 0  # a code that no relay has: this device's user took the blob out
 MAX_REJECTED = 1_000  # ids kept for the host to look at; more say nothing new
 
 TABLE = """CREATE TABLE IF NOT EXISTS outbox_blob (
@@ -125,7 +127,7 @@ class Acknowledge(Command["Totals"]):
 
 @dataclass(frozen=True, slots=True)
 class Reject(Command["Totals"]):
-    """The relay will never take this blob: `code` is its error (wire §5)."""
+    """The relay will never take this blob: `code` is its error (wire §5), or `DROPPED`."""
 
     group_id: bytes
     seq: int
@@ -190,12 +192,9 @@ class LaneForgotten:
 OutboxEvent: TypeAlias = ChainStarted | BlobQueued | BlobAcknowledged | BlobRejected | LaneForgotten
 
 
-# --- what is owed
-
-
 @dataclass(frozen=True, slots=True)
 class AnnounceBlobs:
-    """Tell the group's client that blobs wait, the newest being `seq`."""
+    """Owed: tell the group's client that blobs wait, the newest being `seq`."""
 
     group_id: bytes
     seq: int
@@ -216,14 +215,12 @@ class Outbox:
             case Reject(group_id, seq, blob_id, code):
                 return settle(state, group_id, BlobRejected(group_id, blob_id, seq, code))
             case ForgetLane(group_id):
-                gone = (LaneForgotten(group_id),) if group_id in state.lanes else ()
-                return Decision(gone, rows=tuple(Row(DELETE_LANE, (each.group_id,)) for each in gone))
+                return Decision((LaneForgotten(group_id),), rows=(Row(DELETE_LANE, (group_id,)),))
 
     def evolve(self, state: OutboxState, event: OutboxEvent) -> OutboxState:
         match event:
             case LaneForgotten(group_id):
-                lanes = {each: lane for each, lane in state.lanes.items() if each != group_id}
-                return OutboxState(lanes, state.steps + 1)
+                return OutboxState({one: lane for one, lane in state.lanes.items() if one != group_id}, state.steps + 1)
             case ChainStarted(group_id, chain_id):
                 lane = Lane(SenderChain(chain_id))
             case BlobQueued(group_id, blob_id, seq, sealed_hash, size):
@@ -235,7 +232,9 @@ class Outbox:
                 lane = replace(lane, shelf=lane.shelf.remove(seq))
             case BlobRejected(group_id, blob_id, seq, code):
                 lane = state.lanes[group_id]
-                rejected = (*lane.rejected, (blob_id, code))[-MAX_REJECTED:]
+                rejected = lane.rejected
+                if code != DROPPED:
+                    rejected = (*rejected, (blob_id, code))[-MAX_REJECTED:]
                 lane = replace(lane, shelf=lane.shelf.remove(seq), rejected=rejected)
         return OutboxState({**state.lanes, group_id: lane}, state.steps + 1)
 

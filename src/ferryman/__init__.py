@@ -21,23 +21,32 @@ if TYPE_CHECKING:
     from ferryman.supervisors.blobs import Blob, Invite, OutboxStatus, PullResult, PushResult
     from ferryman.supervisors.client import SyncClient
     from ferryman.supervisors.config import KeysConfig, RuntimeConfig, SyncConfig
+    from ferryman.supervisors.in_thread import ThreadedDevice, start_in_thread
+    from ferryman.supervisors.lifecycle import Cycle, Lifecycle, Progress, Saved
+    from ferryman.supervisors.portal import Portal
     from ferryman.supervisors.relay import Relay, open_relay
     from ferryman.supervisors.relay_config import RelayConfig
     from ferryman.supervisors.runtime import Runtime, open_runtime
 
 __all__ = [
     "Blob",
+    "Cycle",
     "Invite",
     "KeysConfig",
+    "Lifecycle",
     "OutboxStatus",
+    "Portal",
+    "Progress",
     "PullResult",
     "PushResult",
     "Relay",
     "RelayConfig",
     "Runtime",
     "RuntimeConfig",
+    "Saved",
     "SyncClient",
     "SyncConfig",
+    "ThreadedDevice",
     "__version__",
     "backends",
     "errors",
@@ -45,24 +54,32 @@ __all__ = [
     "make_real_ports",
     "open_relay",
     "open_runtime",
+    "start_in_thread",
 ]
 
 _HOMES = {
     "Blob": "supervisors.blobs",
+    "Cycle": "supervisors.lifecycle",
     "Invite": "supervisors.blobs",
     "KeysConfig": "supervisors.config",
+    "Lifecycle": "supervisors.lifecycle",
     "OutboxStatus": "supervisors.blobs",
+    "Portal": "supervisors.portal",
+    "Progress": "supervisors.lifecycle",
     "PullResult": "supervisors.blobs",
     "PushResult": "supervisors.blobs",
     "Relay": "supervisors.relay",
     "RelayConfig": "supervisors.relay_config",
     "Runtime": "supervisors.runtime",
     "RuntimeConfig": "supervisors.config",
+    "Saved": "supervisors.lifecycle",
     "SyncClient": "supervisors.client",
     "SyncConfig": "supervisors.config",
+    "ThreadedDevice": "supervisors.in_thread",
     "make_real_ports": "actors.real_ports",
     "open_relay": "supervisors.relay",
     "open_runtime": "supervisors.runtime",
+    "start_in_thread": "supervisors.in_thread",
 }
 _MODULES = {"backends": "supervisors.backends", "errors": "errors", "events": "protocol.sync.events"}
 

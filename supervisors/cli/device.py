@@ -54,11 +54,11 @@ class Wish:
 
 
 @asynccontextmanager
-async def open_device(home: Path, ports: Ports, wish: Wish) -> AsyncGenerator[Device]:
-    """Raises BadInput, KeychainError and what else a runtime cannot start with."""
+async def open_device(home: Path, ports: Ports, wish: Wish, keys: KeyRing | None = None) -> AsyncGenerator[Device]:
+    """keys: what was asked for before. Raises BadInput, KeychainError and what else a runtime cannot start with."""
     if not wish.create:
         require_device(home)
-    keys = KeyRing(home)
+    keys = keys or KeyRing(home)
     deadline = trio.current_time() + PATIENCE_SECONDS
     async with AsyncExitStack() as stack:
         while True:

@@ -64,10 +64,15 @@ app.command(
 app.command("ferryman.supervisors.cli.pull:pull", name="pull", help="Get what the other devices pushed.")
 app.command("ferryman.supervisors.cli.watch:watch", name="watch", help="Stay connected, and print what happens.")
 app.command("ferryman.supervisors.cli.status:status", name="status", help="How this device stands.")
-app.command("ferryman.supervisors.cli.status:outbox", name="outbox", help="What waits for the relay.")
+app.command(
+    "ferryman.supervisors.cli.outbox:app", name="outbox", help="What waits for the relay; drop one, or try now."
+)
 app.command(
     "ferryman.supervisors.cli.trust:trust", name="trust", help="Accept the relay's key, when it is another one."
 )
+app.command("ferryman.supervisors.cli.doctor:doctor", name="doctor", help="Look this device over.")
+app.command("ferryman.supervisors.cli.backup:backup", name="backup", help="Copy this device into one file.")
+app.command("ferryman.supervisors.cli.backup:restore", name="restore", help="Make this device of a backup.")
 app.command("ferryman.supervisors.cli.relay:app", name="relay", help="Run a relay, or look after one.")
 app.command("ferryman.supervisors.cli.sim:app", name="sim", help="Scripted crashes of the real actors.")
 app.command("ferryman.supervisors.cli.ledger:app", name="ledger", help="Look after a device's ledger.")

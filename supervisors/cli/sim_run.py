@@ -11,35 +11,30 @@
 
 from __future__ import annotations
 
-import json as json_text
-import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
-from ferryman.supervisors.cli.screen import is_terminal
+from ferryman.supervisors.cli.sim_desk import Desk
+from ferryman.supervisors.cli.sim_story import Story
+from ferryman.supervisors.cli.sim_telling import Telling
 from ferryman.supervisors.simulation.case import ERRORS, IO, Case, Spot, parse_case
-from ferryman.supervisors.simulation.evidence import evidence
-from ferryman.supervisors.simulation.outcome import Outcome
 from ferryman.supervisors.simulation.real import RealRuns, real_runs
 from ferryman.supervisors.simulation.registry import meant
-from ferryman.supervisors.simulation.report import SHOWN_FAILURES, finding, lines, real_lines
 from ferryman.supervisors.simulation.run import run_case
-from ferryman.supervisors.simulation.scenario import Scenario, load
-from ferryman.supervisors.simulation.shrink import shrink
-from ferryman.supervisors.simulation.sweep import Sweep, known_to, sweep
+from ferryman.supervisors.simulation.scenario import load
+from ferryman.supervisors.simulation.sweep import known_to
 from ferryman.supervisors.simulation.twice import samples
 from ferryman.supervisors.simulation.twice import twice as once_more
 
 EXIT_VIOLATED = 1
-FOLDER = Path("sim-failures")
 
 
 def run(
@@ -77,8 +72,6 @@ def run(
         row of a trace that differs is shown, and what it comes from.
     real
         Real processes, files and sockets, and kill -9. It takes the time that it takes.
-    full
-        Every operation of every disk under every policy, whatever a script asks for, and crashes of the recoveries.
     """
     if not scripts:
         raise BadInput("ferryman sim run: wants a script: ferryman sim run examples/scenarios/*.toml")
@@ -92,14 +85,23 @@ def run(
             raise BadInput("--twice: no two real runs are one run: leave out --real")
         return 0 if all([lived_twice(story) for story in stories]) else EXIT_VIOLATED  # noqa: C419 - each is told
     desk = Desk(out, as_json=json)
-    held: list[bool] = []
     wrong: list[BadInput] = []
+
+    def tried(work: Callable[[], bool]) -> bool | None:
+        try:
+            return work()
+        except BadInput as error:  # the other scripts are told of all the same
+            wrong.append(error)
+            return None
+
     with real_runs(workers) if real else nullcontext() as runs:
-        for story in stories:
-            try:
-                held.append(told(story, workers, desk, runs) if wanted is None else replayed(story, wanted, desk, runs))
-            except BadInput as error:  # the other scripts are told of all the same
-                wrong.append(error)
+        if wanted is None:
+            tellings = [Telling(story, workers, desk, runs) for story in stories]
+            if len(tellings) > 1:
+                tellings = [telling for telling in tellings if tried(telling.glance) is not None]
+            held = [tried(telling.finish) for telling in tellings]
+        else:
+            held = [tried(partial(replayed, story, wanted, desk, runs)) for story in stories]
     for error in wrong[:-1]:
         print(f"ferryman: {error.message}", file=sys.stderr)
     if wrong:
@@ -115,73 +117,6 @@ def lived_twice(story: Story) -> bool:
         print(said)
     print(f"{story.scenario.name}: {len(lived)} runs lived twice, {len(differing)} of them otherwise")
     return not differing
-
-
-@dataclass(frozen=True, slots=True)
-class Story:
-    """A script and the steps of it that are taken, by their numbers; none: all of them. real: with real processes."""
-
-    script: Path
-    whole: Scenario
-    numbers: tuple[int, ...] = ()
-    real: bool = False
-
-    @property
-    def scenario(self) -> Scenario:
-        if not self.numbers:
-            return self.whole
-        return self.whole.model_copy(update={"step": tuple(self.whole.step[number - 1] for number in self.numbers)})
-
-    def only(self, steps: str | None) -> Story:
-        """Raises BadInput."""
-        if steps is None:
-            return self
-        words, last = steps.split(","), len(self.whole.step)
-        if not all(word.isdecimal() and 1 <= int(word) <= last for word in words):
-            raise BadInput(f"--steps {steps!r}: wants numbers of the {last} steps of {self.script}, as in 1,{last}")
-        return replace(self, numbers=tuple(map(int, words)))
-
-    def fewer(self, kept: tuple[int, ...]) -> Story:
-        """Of its own steps, counted from 1, these."""
-        own = self.numbers or tuple(range(1, len(self.whole.step) + 1))
-        numbers = tuple(own[number - 1] for number in kept)
-        return replace(self, numbers=() if len(numbers) == len(self.whole.step) else numbers)
-
-    def again(self, case: Case) -> str:
-        steps = f" --steps {','.join(map(str, self.numbers))}" if self.numbers else ""
-        return f"ferryman sim run {shlex.quote(str(self.script))} --case {case}{steps}{' --real' if self.real else ''}"
-
-
-class Desk:
-    """Where it is all put: words or objects on standard output, pages and traces in a folder."""
-
-    def __init__(self, out: Path | None, *, as_json: bool) -> None:
-        self.as_json = as_json
-        self.asked_for = out is not None
-        self.folder = out or FOLDER
-
-    def say(self, words: Iterable[str]) -> None:
-        """For a person."""
-        if not self.as_json:
-            for line in words:
-                print(line)
-
-    def put(self, kind: str, /, **entries: object) -> None:
-        """For a program."""
-        if self.as_json:
-            print(json_text.dumps({"type": kind, **entries}, ensure_ascii=False))
-
-    def keep(self, story: Story, outcome: Outcome) -> list[str]:
-        """The page and the trace of a run; where they are. Raises BadInput."""
-        files = evidence(story.scenario, str(story.script), outcome, story.again(outcome.case))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for name, text in files.items():
-                (self.folder / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            where = error.filename or self.folder
-            raise BadInput(f"--out {self.folder}: {where}: {error.strerror or error}") from None
-        return [str(self.folder / name) for name in files]
 
 
 def replayed(story: Story, case: Case, desk: Desk, runs: RealRuns | None) -> bool:
@@ -219,77 +154,3 @@ def unreached(spot: Spot, passed: Mapping[tuple[str, str], int]) -> str:
     if count := passed.get((spot.machine, spot.point), 0):
         return f"{spot.machine} passes {spot.point} {count:,} times, and not {spot.number:,}"
     return f"{spot.machine} never passes {spot.point!r}{meant(spot.point, known_to([spot.machine], passed))}"
-
-
-def told(story: Story, workers: int | None, desk: Desk, runs: RealRuns | None) -> bool:
-    """The whole scenario, and of the first failures all that it takes to see them."""
-    clock = make_real_ports().clock
-    began = clock.now_ms()
-    show = progress if is_terminal() and not desk.as_json else None
-    try:
-        if runs is None:
-            swept = sweep(story.scenario, workers=workers, progress=show)
-        else:
-            swept = runs.sweep(story.scenario, progress=show)
-    except BadInput as error:
-        raise BadInput(f"{story.script}: {error.message}") from None
-    if show is not None:
-        print("\r\x1b[K", end="", file=sys.stderr)
-    seconds = (clock.now_ms() - began) / 1000
-    desk.say(lines(story.scenario, swept, seconds) if runs is None else real_lines(story.scenario, swept, seconds))
-    for crash_at, cells in swept.rows.items():
-        for policy, cell in cells.items():
-            desk.put("cell", script=str(story.script), crash_at=crash_at, policy=policy, **asdict(cell))
-    shown = list(unlike(swept.failures))
-    for outcome in shown:
-        show_failure(story, outcome, desk)
-    if len(swept.failures) > len(shown):
-        desk.say(["", f"and {len(swept.failures) - len(shown):,} more runs that failed"])
-    desk.put(
-        "summary",
-        script=str(story.script),
-        scenario=story.scenario.name,
-        ok=not swept.failures,
-        runs=swept.runs,
-        failures=len(swept.failures),
-        lives=swept.lives,
-        same=swept.same,
-        seconds=seconds,
-    )
-    return not swept.failures
-
-
-def show_failure(story: Story, outcome: Outcome, desk: Desk) -> None:
-    shorter, seen = (story, outcome) if story.real else shrunk(story, outcome)
-    files = desk.keep(shorter, seen)
-    again = shorter.again(seen.case)
-    desk.say(["", *finding(seen), f"  again: {again}", *(f"  in {name}" for name in files)])
-    desk.put(
-        "failure",
-        script=str(story.script),
-        case=str(seen.case),
-        violations=seen.violations,
-        hash=seen.hash,
-        again=again,
-        files=files,
-    )
-
-
-def shrunk(story: Story, outcome: Outcome) -> tuple[Story, Outcome]:
-    """The shortest story that still fails, with all its rows."""
-    small, kept = shrink(story.scenario, outcome)
-    shorter = story.fewer(kept)
-    return shorter, run_case(shorter.scenario, small.case, keep=True)
-
-
-def unlike(failures: list[Outcome]) -> Iterator[Outcome]:
-    """The first failure of each invariant: a hundred runs mostly fail for one reason."""
-    first: dict[str, Outcome] = {}
-    for outcome in sorted(failures, key=lambda one: one.case.nested):
-        first.setdefault(outcome.violations[0].partition(":")[0], outcome)
-    yield from list(first.values())[:SHOWN_FAILURES]
-
-
-def progress(swept: Sweep, left: int) -> None:
-    bad = f", {len(swept.failures)} failed" if swept.failures else ""
-    print(f"\r\x1b[K{swept.runs:,} runs{bad}, {left:,} spots to go", end="", file=sys.stderr, flush=True)

@@ -8,7 +8,8 @@ from cyclopts import Parameter
 
 from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.errors import BadInput
-from ferryman.supervisors.cli.sim_run import EXIT_VIOLATED, Story
+from ferryman.supervisors.cli.sim_run import EXIT_VIOLATED
+from ferryman.supervisors.cli.sim_story import Story
 from ferryman.supervisors.simulation.case import parse_case
 from ferryman.supervisors.simulation.planted import Bug, read_bugs
 from ferryman.supervisors.simulation.registry import meant

@@ -1,27 +1,21 @@
-"""`ferryman status` and `ferryman outbox`: how a device stands, and what the relay has not got yet."""
+"""`ferryman status`: how a device stands."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter, validators
-
-from ferryman.actors.real_ports import make_real_ports
 from ferryman.protocol.control import replies, requests
 from ferryman.supervisors.cli.command import run_on_device
 from ferryman.supervisors.cli.device import Device
 from ferryman.supervisors.cli.home import COMMON, Common, find_home
 from ferryman.supervisors.cli.line import ask
 from ferryman.supervisors.cli.screen import Screen
-from ferryman.supervisors.cli.words import number, short, size, span, table, waiting
+from ferryman.supervisors.cli.words import table, waiting
 
 SETTLE_SECONDS = 3.0  # a person who asks how it stands wants no long wait
-LISTED = 20  # more fill the screen and say nothing new
 
 MEANINGS: dict[replies.Indicator, str] = {
     "synced": "the relay has everything",
     "pending": "on its way to the relay",
-    "failed": "no connection to the relay; it is tried again",
+    "failed": "not reached, or refused by the relay; it is tried again",
     "offline": "no connection; changes are saved on this device",
     "off": "sync is switched off",
 }
@@ -62,51 +56,3 @@ def relay(standing: replies.Standing) -> str:
     reason = f", {standing.reason}" if standing.reason else ""
     attempt = f", attempt {standing.attempt}" if standing.attempt else ""
     return f"{standing.relay_url} ({standing.connection}{attempt}{reason})"
-
-
-def outbox(
-    *,
-    limit: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=requests.MAX_LISTED))] = LISTED,
-    common: Common = COMMON,
-) -> int:
-    """What waits for the relay: sealed blobs that it has not acknowledged, oldest first.
-
-    Parameters
-    ----------
-    limit
-        List at most so many.
-    """
-
-    async def work(device: Device, screen: Screen) -> int:
-        async with device.line() as line:
-            page = await ask(line, requests.ListOutbox(limit=limit), replies.OutboxPage)
-        await screen.show(page, listing(page, make_real_ports().clock.now()))
-        return 0
-
-    return run_on_device(common, work)
-
-
-def listing(page: replies.OutboxPage, now: int) -> str:
-    if not page.count:
-        head = "The outbox is empty: the relay has everything."
-    else:
-        head = f"{number(page.count, 'blob')} ({size(page.bytes)}) for the relay."
-    lines = [head]
-    if page.waiting:
-        lines.append(table([entry_row(entry, now) for entry in page.waiting]))
-    if page.count > len(page.waiting):
-        lines.append(f"... and {number(page.count - len(page.waiting), 'blob')} more")
-    if page.refused:
-        lines.append(
-            f"The relay refused {number(len(page.refused), 'blob')} for good: {', '.join(map(short, page.refused))}"
-        )
-    return "\n".join(lines)
-
-
-def entry_row(entry: replies.OutboxEntry, now: int) -> tuple[str, ...]:
-    age = (
-        "for longer than the ledger remembers"
-        if entry.queued_at is None
-        else f"for {span(max(0, now - entry.queued_at))}"
-    )
-    return (short(entry.id), size(entry.size), age + (", this device's introduction" if entry.introduction else ""))

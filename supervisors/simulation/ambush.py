@@ -50,12 +50,7 @@ class Ambushes:
         if not self._row:
             return
         first = self._row[0]
-        if first.point == IO and first.after:
-            disk.cut_after = disk.operations + first.number
-        elif first.point == IO:
-            disk.cut_at = disk.operations + first.number
-        elif first.point in ERRORS:
-            disk.fail_at, disk.fail_with = disk.operations + first.number, ERRORS[first.point]
+        set_fault(disk, first.point, disk.operations + first.number, after=first.after)
 
     def clear(self, disk: MemoryDisk) -> None:
         """Nothing goes wrong from here on. What was never reached is told: a script that tests nothing is wrong."""
@@ -73,3 +68,13 @@ class Ambushes:
     def sprung(self, *points: str) -> Ambush | None:
         """The first one, if it is what the disk has just done. The next one is armed with the next life."""
         return self._row.popleft() if self._row and self._row[0].point in points else None
+
+
+def set_fault(disk: MemoryDisk, point: str, operation: int, *, after: bool) -> None:
+    """What will go wrong with that operation; nothing, if the point is none of a disk's."""
+    if point in ERRORS:
+        disk.fail_at, disk.fail_with = operation, ERRORS[point]
+    elif point == IO and after:
+        disk.cut_after = operation
+    elif point == IO:
+        disk.cut_at = operation

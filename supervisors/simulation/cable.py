@@ -79,9 +79,12 @@ class Cable:
         self, source: trio.abc.ReceiveStream, to: trio.abc.HalfCloseableStream, held: Callable[[], bool]
     ) -> None:
         try:
-            while chunk := await source.receive_some(CHUNK_BYTES):
-                while held():
+            while True:
+                chunk = await source.receive_some(CHUNK_BYTES)
+                while held():  # an end is held up as bytes are: nobody is told
                     await self._changed.wait()
+                if not chunk:
+                    break
                 await to.send_all(chunk)
             await to.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError):

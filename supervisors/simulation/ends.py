@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import cast
 
+import trio
+
 from ferryman.actors.simulated.disk import PowerCut
 
 
@@ -13,7 +15,9 @@ class Crashed(Exception):
 
 
 def leaves(error: BaseException) -> list[BaseException]:
-    """The exceptions inside groups, at any depth."""
+    """The exceptions inside groups, at any depth; of an end of the scheduler itself, what ended it."""
+    if isinstance(error, trio.TrioInternalError) and error.__cause__ is not None:
+        return leaves(error.__cause__)
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         return [leaf for one in group.exceptions for leaf in leaves(one)]

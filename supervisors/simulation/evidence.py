@@ -15,10 +15,12 @@ from ferryman.supervisors.simulation.scenario import Scenario
 from ferryman.supervisors.simulation.timeline import page
 from ferryman.supervisors.simulation.trace import FORMAT
 
+NAME_AT_MOST = 80  # of a file's 255 characters: the case is not cut, it tells one run's files from another's
+
 
 def evidence(scenario: Scenario, script: str, outcome: Outcome, again: str) -> Mapping[str, str]:
     """File name -> text. outcome: of a run that kept all its rows."""
-    stem = plain(f"{scenario.name} {outcome.case}")
+    stem = f"{plain(scenario.name)[:NAME_AT_MOST]}-{plain(str(outcome.case))}"
     head = {
         "format": FORMAT,
         "scenario": scenario.name,
@@ -42,4 +44,4 @@ def evidence(scenario: Scenario, script: str, outcome: Outcome, again: str) -> M
 
 def plain(words: str) -> str:
     """A file's name of them, on any file system. `+` and `#` stand for after and before: they stay apart."""
-    return re.sub(r"[^A-Za-z0-9.+_]+", "-", words.replace("+", "-after-")).strip("-")[:120]
+    return re.sub(r"[^A-Za-z0-9._]+", "-", words.replace("+", "-after-")).strip("-")

@@ -47,7 +47,9 @@ class Catch:
 
 
 def answer(job: Mapping[str, Any]) -> dict[str, Any]:
-    """What a child process is asked: {"hunt": script, "full": bool}, or {"again": [[script, steps, case], ...]}."""
+    """What a child process is asked: {"again": [[script, steps, case], ...]}, or how to hunt which script:
+
+    {"hunt": script, "full": bool, "calm": bool, "runs_at_most": int}"""
     if "again" in job:
         again = [replay(Path(script), tuple(steps), case) for script, steps, case in job["again"]]
         return {

@@ -23,7 +23,7 @@ from ferryman.actors.ports import Ports
 from ferryman.actors.simulated.disk import MemoryDisk, PowerCut
 from ferryman.actors.simulated.network import Endpoint
 from ferryman.actors.simulated.ports import InlineThreads, make_simulated_ports
-from ferryman.supervisors.simulation.ambush import Ambush, Ambushes
+from ferryman.supervisors.simulation.ambush import Ambush, Ambushes, set_fault
 from ferryman.supervisors.simulation.cable import Hands
 from ferryman.supervisors.simulation.case import ERRORS, IO
 from ferryman.supervisors.simulation.ends import Crashed, leaves, words
@@ -51,12 +51,11 @@ class Machine:
         self.life: int = 0
         self.process: Any = None
         self.kept_down = False
-        self.faulted = False  # an error was injected into this life's disk
+        self.faulted = self._struck = False  # an error was injected into this life's disk; the case's fault is due
         self.policy = "drop"
         self.nested: tuple[int, ...] = ()  # operations of the recoveries to come
         self.asked = self.answered = 0
         self.ambushes = Ambushes()
-        self._struck = False  # what happens to the disk now is the case's fault, not an ambush's
         self.chores: deque[Callable[[Machine, Ports], None]] = deque()
         self.crashed, self.is_asleep = False, True
         self.ends: list[str] = []  # how lives ended that nothing had crashed
@@ -246,15 +245,9 @@ class Machine:
     def _operates(self) -> None:
         """Its disk is about to do something, and the case may have a crash for just that."""
         spot = self.world.pass_operation(self)
-        if spot is None:
-            return
-        self._struck, number = True, self.disk.operations
-        if spot.point in ERRORS:
-            self.disk.fail_at, self.disk.fail_with = number, ERRORS[spot.point]
-        elif spot.after:
-            self.disk.cut_after = number
-        else:
-            self.disk.cut_at = number
+        if spot is not None:
+            self._struck = True
+            set_fault(self.disk, spot.point, self.disk.operations, after=spot.after)
 
     def _power_cut(self) -> None:
         """The disk says that its time has come."""

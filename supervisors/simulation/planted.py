@@ -53,7 +53,7 @@ class Bug:
 
 
 def read_bugs(folder: Path = BUGS) -> list[Bug]:
-    """All of them, in the order of the files and in these. Raises NotPlanted for a table that cannot be read."""
+    """All of them, in the order of the files and in these. Raises NotPlanted for an unknown key, or a name twice."""
     keys = {one.name for one in fields(Bug)}
     bugs: list[Bug] = []
     for path in sorted(folder.glob("planted_*.toml")):

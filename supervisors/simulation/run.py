@@ -5,10 +5,13 @@ run_case(scenario, parse_case("relay:buffer.commit#1/drop/0")) -> Outcome
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
+import sys
+import warnings
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from traceback import extract_tb
 from types import FrameType
 from typing import TypeVar
@@ -31,7 +34,7 @@ from ferryman.supervisors.simulation.twins import Known, Twin
 from ferryman.supervisors.simulation.world import StepFailed, World
 
 WATCHDOG_SECONDS = 60  # of the processor: a run that needs more hangs
-VIRTUAL_SECONDS = 1e9
+BARK_SECONDS = 0.01
 GIVEN_SEED = 0
 
 T = TypeVar("T")
@@ -48,7 +51,15 @@ def run_case(
 
     known: of the runs before it: see twins.py."""
     trace = Trace(keep=keep, every_step=every_step)
-    world = World(scenario, case, trace, start_of(scenario), known)
+    with ExitStack() as afterwards:
+        outcome = tell(World(scenario, case, trace, start_of(scenario), known), afterwards)
+        trace.scope = None
+    return outcome
+
+
+def tell(world: World, afterwards: ExitStack) -> Outcome:
+    """The story of this world, and what is to be said of it. afterwards: what ends once the world is forgotten."""
+    case, trace = world.case, world.trace
     violations: list[str] = []
     twin: Twin | None = None
     try:
@@ -61,6 +72,8 @@ def run_case(
             twin = twins[0]
         else:
             violations.append(f"the world ended: {words(error)}")
+        if any(isinstance(leaf, Hung) for leaf in leaves(error)):
+            afterwards.enter_context(silence())
     crash = world.twins.first if world.twins is not None else ""
     if twin is not None:
         return Outcome(
@@ -106,10 +119,11 @@ def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
     """Run a story of this world, in virtual time, with everything out of reach that no seed decides."""
 
     async def main() -> T:
-        with trio.CancelScope(deadline=VIRTUAL_SECONDS) as scope:
+        trio.lowlevel.spawn_system_task(wake_watchdog, world.seconds_at_most + 1)
+        with trio.move_on_after(world.seconds_at_most) as scope:
             world.trace.scope = scope
             return await story()
-        raise Hung(f"{world.trace.steps:,} steps of tasks, and no end")
+        raise Hung(f"{world.trace.steps:,} steps of tasks, {trio.current_time():,.0f} virtual seconds, and no end")
 
     logger = logging.getLogger("ferryman")
     silent, logger.disabled = logger.disabled, True
@@ -119,6 +133,25 @@ def live(story: Callable[[], Awaitable[T]], world: World, seed: int) -> T:
             return trio.run(main, clock=clock, instruments=[world.trace])
     finally:
         logger.disabled = silent
+
+
+@contextmanager
+def silence() -> Generator[None]:
+    """A scheduler that was stopped leaves tasks behind. They complain as they are collected; all is told already."""
+    unraisable, sys.unraisablehook = sys.unraisablehook, str
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+            while gc.collect():  # what is collected runs its clean-up, and that leaves something too
+                pass
+    finally:
+        sys.unraisablehook = unraisable
+
+
+async def wake_watchdog(seconds: float) -> None:
+    """All time is over, and somebody still waits for what cannot be cancelled: nothing will ever happen again."""
+    await trio.sleep(seconds)
+    signal.setitimer(signal.ITIMER_REAL, BARK_SECONDS)  # not at once: a task is no place to end a world from
 
 
 _starts: dict[str, Start] = {}
@@ -166,8 +199,10 @@ def watchdog(seconds: float = WATCHDOG_SECONDS) -> Generator[None]:
     It counts the processor's time, for a machine may have other things to do; and ten times as much of a clock's, for
     who waits for a lock takes none."""
 
-    def bark(_: int, __: FrameType | None) -> None:
-        raise Hung(f"the run did not come back to the scheduler for {seconds:g} s")
+    def bark(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGVTALRM:
+            raise Hung(f"no return to the scheduler for {seconds:g} s")
+        raise Hung("a wait for what never comes: nothing is left to happen, and a shield keeps it from being cancelled")
 
     timers = ((signal.SIGVTALRM, signal.ITIMER_VIRTUAL, seconds), (signal.SIGALRM, signal.ITIMER_REAL, seconds * 10))
     before = [(number, signal.signal(number, bark)) for number, _, _ in timers]

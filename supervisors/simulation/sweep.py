@@ -8,10 +8,11 @@ A policy that leaves the disk that another one left leads to the same run, and i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
+from typing import TypeAlias
 
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import IO, Case, Spot
@@ -26,6 +27,7 @@ EVERY_POINT = "*"
 RECORDS = ("ledger.commit", "buffer.commit")  # passed by whatever the product writes down
 IDLE = "the steps make no durable actor record anything: such a scenario proves nothing; let a step send or ask"
 EVERY = "every"
+GLANCE = 16  # one spot in so many
 RECOVERIES = ("", ", again in the recovery", ", again in that one's recovery too")
 
 
@@ -75,6 +77,11 @@ class Sweep:
         row += RECOVERIES[min(len(case.nested), 2)]
         return self.rows.setdefault(row, {})
 
+    def enter_rows(self, spot: Spot) -> None:
+        """It has its place in the matrix from here on, whichever spot is crashed first."""
+        for recoveries in RECOVERIES:
+            self.rows.setdefault(spot.row + recoveries, {})
+
     def _enter(self, case: Case, ok: bool) -> None:
         cell = self.enter_row(case).setdefault("-" if case.spot is None else case.policy, Cell())
         cell.runs += 1
@@ -101,35 +108,67 @@ _known: Known = {}  # of one sweep; every process of a pool has its own
 _recoveries: dict[str, list[tuple[tuple[int, ...], bool]]] = {}  # crash -> how its recoveries ended
 
 
-def sweep(
-    scenario: Scenario, *, workers: int | None = None, progress: Callable[[Sweep, int], None] | None = None
-) -> Sweep:
-    """Run them all. workers: processes; as many as there are processors when left out. Raises BadInput.
+Progress: TypeAlias = Callable[[Sweep, int], None]
+"""Called now and then with what is known, and how many groups of runs there are still."""
 
-    progress: called now and then with what is known and how many groups of runs there are."""
-    result = Sweep()
-    start_of(scenario)
-    groups: list[Group] = []
-    for seed in scenario.seeds:
-        quiet = run_case(scenario, Case(seed))
-        result.count_quiet(scenario, quiet)
-        if quiet.ok:
-            groups += [Group(seed, spot) for spot in spots(scenario, quiet.passed)]
-    if (
-        not groups
-        and (scenario.crash.points or scenario.crash.every_io or scenario.crash.errors)
-        and not result.failures
-    ):
-        raise BadInput("crash: nothing to crash: no point is passed and no disk is written to")
-    forget()
-    for number, answer in enumerate(shared(partial(run_group, scenario), groups, workers), 1):
-        for outcome in answer.outcomes:
-            result.count(outcome)
-        for case, ok in answer.same:
-            result.count_same(case, ok)
-        if progress is not None and (number % 8 == 0 or number == len(groups)):
-            progress(result, len(groups) - number)
-    return result
+
+class Sweeping:
+    """The runs of a scenario, begun and not yet all done. workers: processes; one a processor when left out."""
+
+    def __init__(self, scenario: Scenario, workers: int | None = None, progress: Progress | None = None) -> None:
+        self.result = Sweep()
+        self._scenario = scenario
+        self._workers = workers
+        self._progress = progress
+        self._groups: list[Group] | None = None
+
+    def glance(self) -> None:
+        """The runs without a crash, and some spots of all: what is widely wrong shows. Raises BadInput."""
+        groups = self._begin()
+        self._run(groups[::GLANCE])
+        del groups[::GLANCE]
+
+    def finish(self) -> Sweep:
+        """All that is left. Raises BadInput."""
+        groups = self._begin()
+        self._run(groups)
+        groups.clear()
+        self.result.rows = {row: cells for row, cells in self.result.rows.items() if cells}
+        return self.result
+
+    def _begin(self) -> list[Group]:
+        if self._groups is not None:
+            return self._groups
+        scenario, result = self._scenario, self.result
+        start_of(scenario)
+        groups: list[Group] = []
+        for seed in scenario.seeds:
+            quiet = run_case(scenario, Case(seed))
+            result.count_quiet(scenario, quiet)
+            if quiet.ok:
+                groups += [Group(seed, spot) for spot in spots(scenario, quiet.passed)]
+        wanted = scenario.crash.points or scenario.crash.every_io or scenario.crash.errors
+        if wanted and not groups and not result.failures:
+            raise BadInput("crash: nothing to crash: no point is passed and no disk is written to")
+        for group in groups:
+            result.enter_rows(group.spot)
+        self._groups = groups
+        return groups
+
+    def _run(self, groups: Sequence[Group]) -> None:
+        forget()
+        for number, answer in enumerate(shared(partial(run_group, self._scenario), groups, self._workers), 1):
+            for outcome in answer.outcomes:
+                self.result.count(outcome)
+            for case, ok in answer.same:
+                self.result.count_same(case, ok)
+            if self._progress is not None and (number % 8 == 0 or number == len(groups)):
+                self._progress(self.result, len(groups) - number)
+
+
+def sweep(scenario: Scenario, *, workers: int | None = None, progress: Progress | None = None) -> Sweep:
+    """Run them all. Raises BadInput."""
+    return Sweeping(scenario, workers, progress).finish()
 
 
 def forget() -> None:

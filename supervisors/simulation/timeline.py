@@ -70,13 +70,12 @@ tr.step td { color: var(--step); } tr.saw td { color: var(--saw); } tr.actor td 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """Columns in which a life starts, is up (None: never), and ends; and what its end was."""
+    """Columns in which a life starts, is up (None: never), and ends."""
 
     number: int
     start: int
     up: int | None
     end: int
-    crashed: bool
 
 
 def page(
@@ -158,7 +157,7 @@ def lives(rows: Sequence[Row], machine: str) -> Iterator[Life]:
         ends = [at for what, at in columns.items() if what == "crash" or what.startswith(("is down", "ended"))]
         begun = columns.get("starts")
         up = columns.get("is up", 0 if begun is None else None)
-        yield Life(number, begun or 0, up, min(ends, default=len(rows) - 1), "crash" in columns)
+        yield Life(number, begun or 0, up, min(ends, default=len(rows) - 1))
 
 
 def bars(life: Life, middle: int) -> Iterator[str]:

@@ -32,6 +32,7 @@ from ferryman.supervisors.simulation.trace import Trace
 from ferryman.supervisors.simulation.twins import Crashes, Known, seen
 
 START_SECONDS = 60.0
+UP_SECONDS = 600.0  # until a machine stays up that may live so many times
 STEP_SECONDS = 600.0  # of virtual time, for one step with all its repetitions
 FAULTS = ((IO, False), (IO, True), *((error, False) for error in ERRORS))  # that an operation of a disk can have
 SETTLE_SECONDS = 900.0  # once the faults have stopped: more than any backoff and time-out together
@@ -74,6 +75,12 @@ class World:
         self.steps_begun = 0
         self.violations: list[str] = []
         self.crashes: list[str] = []  # of actors, that no fault explains
+
+    @property
+    def seconds_at_most(self) -> float:
+        """Virtual: each wait of the story has its own limit, so a longer one hangs in what it cannot cancel."""
+        steps = len(self.scenario.prelude) + len(self.scenario.steps)
+        return START_SECONDS + steps * STEP_SECONDS + len(self.machines) * UP_SECONDS + 4 * SETTLE_SECONDS
 
     # --- for steps
 

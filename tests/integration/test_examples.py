@@ -50,6 +50,28 @@ def test_embed_in_trio(relay, tmp_path):
         assert first.wait() == 0
 
 
+def run(example):
+    command = [sys.executable, "-W", "error", EXAMPLES / example]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.req("S4-153", "S4-175")
+def test_embed_in_threads():
+    said = run("embed_in_threads.py")
+    end = said.index("the till is synced and its first sale pushed")
+    assert sorted(said[end + 1 : -1]) == [f"sale {number}" for number in range(8)], "in the order of the threads"
+    assert said[-1] == "refused: BLOB_TOO_LARGE"
+
+
+@pytest.mark.req("S4-153")
+def test_embed_in_asyncio():
+    connected, *rest = run("embed_in_asyncio.py")
+    assert connected.endswith("and pushed to [2, 3, 4]")
+    assert rest == ["nobody else has written anything", "all of it is synced"]
+
+
 SCENARIO = EXAMPLES / "scenarios" / "simulate_your_actor.toml"
 
 

@@ -1,10 +1,15 @@
 """The whole tree inside another loop: Trio as a guest of asyncio, as a desktop program or an asyncio service has it."""
 
 import asyncio
+import runpy
 import threading
+from pathlib import Path
 
+import pytest
 import trio
 
+import ferryman
+from ferryman import errors
 from ferryman.supervisors.spec import ChildSpec, Supervisor
 from ferryman.supervisors.system import open_system
 from tests.fakes.actors import Crash, Get, Journal, Put, outcome
@@ -77,3 +82,50 @@ def test_a_guest_that_is_cancelled_stops_its_tree_in_reverse_order():
     cancelled, _ = run_in_asyncio(main)
     assert cancelled
     assert journal.lines == ["a1 up", "b1 up", "c1 up", "c1 down", "b1 down", "a1 down"]
+
+
+Guest = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "embed_in_asyncio.py"))["Guest"]
+
+
+def client(folder, **keys):
+    table = {"allow_plain": True, "use_os_keychain": False, **keys}
+    return ferryman.SyncClient(ferryman.RuntimeConfig.check({"home": folder / "device", "keys": table}))
+
+
+def test_errors_of_a_guest_reach_asyncio_as_the_same_classes(tmp_path):
+    async def main():
+        async with Guest(client(tmp_path)) as guest:
+            with pytest.raises(errors.NotEnabled):
+                await guest(guest.inside.enqueue, b"x")
+        with pytest.raises(errors.Closed):
+            await guest(guest.inside.enqueue, b"x")
+        with pytest.raises(errors.KeychainMissing):
+            async with Guest(client(tmp_path / "other", allow_plain=False)):
+                pass
+
+    asyncio.run(main())
+
+
+def test_a_wait_that_asyncio_gives_up_is_cancelled_in_the_guest_and_ending_answers_the_rest(tmp_path):
+    ended = []
+
+    async def wait(name):
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(name)
+
+    async def main():
+        async with Guest(client(tmp_path)) as guest:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(guest(wait, "first"), 0.05)
+            assert await guest(trio.sleep, 0) is None
+            assert ended == ["first"]
+            left = asyncio.create_task(guest(wait, "second"))
+            for _ in range(2):  # by then the other has begun
+                await guest(trio.sleep, 0)
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        assert ended == ["first", "second"]
+
+    asyncio.run(main())

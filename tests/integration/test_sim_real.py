@@ -388,6 +388,7 @@ def live(channel):
 async def run():
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.watch)
+        await trio.testing.wait_all_tasks_blocked()
         with server.fork() as channel:
             number = int.from_bytes(channel.recv(4))
 

@@ -19,6 +19,8 @@ HAPPENS = {
     "BlobRejected": "test_sync_events::test_a_blob_that_no_relay_will_take_is_told_and_the_next_goes_out",
     "Error": "test_sync_events::test_a_blob_that_no_relay_will_take_is_told_and_the_next_goes_out",
     "RelayKeyChanged": "test_sync_client_alone::test_another_key_of_the_relay_is_an_event_and_a_clear_error",
+    "SyncStatus": "test_lifecycle::test_a_saved_transaction_is_told_then_synced_with_its_cursor",
+    "TransactionSaved": "test_lifecycle::test_a_saved_transaction_is_told_then_synced_with_its_cursor",
     "ResyncRequired": "test_sync_two_devices::test_a_relay_whose_history_is_gone_is_told_and_synced_from_the_start",
     "HistoryGap": "test_sync_events::test_a_gap_that_closes",
     "HistoryGapClosed": "test_sync_events::test_a_gap_that_closes",

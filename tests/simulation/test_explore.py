@@ -2,9 +2,11 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from ferryman.actors.simulated.disk import MemoryDisk
 from ferryman.protocol.errors import BadInput
@@ -12,7 +14,7 @@ from ferryman.supervisors.cli.sim_explore import explore as command
 from ferryman.supervisors.simulation import exploration, run
 from ferryman.supervisors.simulation.case import ERRORS, Case, parse_case
 from ferryman.supervisors.simulation.explore import ALL, AT_DEVICE, AT_RELAY, RELAY, story
-from ferryman.supervisors.simulation.registry import INVARIANTS
+from ferryman.supervisors.simulation.registry import INVARIANTS, Step, step
 from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.saved import as_toml
 from ferryman.supervisors.simulation.scenario import Expect, check, load
@@ -208,6 +210,23 @@ def test_a_loop_without_an_end_is_stopped_and_a_slow_machine_is_none():
     assert hangs(0.05, loop)
     assert not hangs(0.05, lambda: time.sleep(0.1))  # the real clock is what is tested
     assert hangs(0.01, lambda: time.sleep(3))  # until it is woken
+
+
+@step("wait behind a shield")
+class WaitBehindAShield(Step):
+    """For what never comes; and nothing else has anything left to do."""
+
+    async def run(self, _world):
+        with trio.CancelScope(shield=True):
+            await trio.sleep_forever()
+
+
+def test_a_world_that_waits_for_what_never_comes_is_found_at_once(monkeypatch):
+    monkeypatch.setattr(run, "watchdog", partial(run.watchdog, 10))
+    stuck = scenario({"do": "wait behind a shield", "device": "shop"}, given=(), machines={"shop": "book"})
+    outcome = run_case(stuck, QUIET)
+    [said] = outcome.violations
+    assert said.startswith("the world ended: Hung: a wait for what never comes")
 
 
 # --- many of them

@@ -88,6 +88,15 @@ def test_a_case_with_several_crashes_is_read_as_it_is_written():
     assert outcome.lives == 4
 
 
+def test_a_case_crashes_its_machine_after_the_crash_that_the_script_asks_for():
+    write = {"do": "write", "device": "shop"}
+    story = book({"do": "crash-at", "device": "shop", "number": 2}, write, {**write, "count": 3})
+    quiet = run_case(story, Case(0))
+    assert (quiet.violations, quiet.lives) == ((), 2)
+    outcome = run_case(story, Case(0, Spot("shop", "ledger.commit", quiet.passed["shop", "ledger.commit"])))
+    assert (outcome.violations, outcome.reached, outcome.lives) == ((), True, 3)
+
+
 @step("write twice and say nothing")
 class WriteTwice(Step):
     """What it has come to is in its own hands only: neither host nor history shows it."""

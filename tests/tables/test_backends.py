@@ -40,6 +40,24 @@ def test_the_file_chooses_a_backend_by_its_name_or_by_a_table(tmp_path, text, ba
     assert load(tmp_path, text).backend == backend
 
 
+@pytest.mark.req("S4-182")
+@pytest.mark.parametrize(
+    "backend", [Relay(), Relay(url="ws://own"), Managed(api_key="k"), Iroh(), Enterprise(url="wss://a", auth=OIDC)]
+)
+def test_with_any_backend_all_else_has_its_default(backend):
+    named, plain = SyncConfig(backend=backend), SyncConfig()
+    assert named.backend == backend
+    assert named.model_copy(update={"backend": plain.backend}) == plain
+
+
+@pytest.mark.req("S4-177")
+def test_a_backend_without_relays_needs_no_other_setting_and_is_refused_as_not_built(tmp_path):
+    sync = load(tmp_path, '[sync]\nbackend = "iroh"\n')
+    assert sync == SyncConfig(backend=Iroh())
+    with pytest.raises(BackendUnavailable, match='"iroh" is not in this build'):
+        sync.access()
+
+
 @pytest.mark.req("S4-90")
 def test_an_enterprise_backend_holds_its_issuer_and_client_and_is_refused_as_not_built(tmp_path):
     sync = load(tmp_path, ENTERPRISE)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ferryman.protocol.control.lines import MAX_REPLY_BYTES, Lines, encode
 from ferryman.protocol.control.replies import PAGE_BYTES, Failed, Given, Page, one_page, read_reply
 from ferryman.protocol.control.requests import PushBlob, TakeBlobs, read_request, request_bytes
-from ferryman.protocol.control.standing import indicate, is_settled
+from ferryman.protocol.control.standing import is_settled
 from ferryman.protocol.errors import BadInput, RemoteProtocolError
 from ferryman.protocol.sync.events import Connected, Connecting, ConnectionInfo, Disconnected, Reconnecting
 
@@ -104,24 +104,6 @@ def test_what_is_no_reply_is_a_stranger():
     for line in (b"", b"{}", b'{"type":"sesame"}', encode(TakeBlobs(cursors=[]))):
         with pytest.raises(RemoteProtocolError):
             read_reply(line)
-
-
-@pytest.mark.parametrize(
-    ("status", "waiting", "indicator"),
-    [
-        pytest.param(WELCOMED, 0, "synced", marks=pytest.mark.req("S4-160")),
-        pytest.param(WELCOMED, 1, "pending", marks=pytest.mark.req("S4-161")),
-        pytest.param(Connecting(), 1, "pending", marks=pytest.mark.req("S4-161")),
-        (Connecting(), 0, "pending"),
-        pytest.param(Reconnecting(1), 1, "failed", marks=pytest.mark.req("S4-162")),
-        (Disconnected("it said no"), 1, "failed"),
-        pytest.param(Reconnecting(1), 0, "offline", marks=pytest.mark.req("S4-163")),
-        (Disconnected("it said no"), 0, "offline"),
-    ],
-)
-def test_the_indicator_tells_the_four_states_and_off(status, waiting, indicator):
-    assert indicate(status, enabled=True, waiting=waiting) == indicator
-    assert indicate(status, enabled=False, waiting=waiting) == "off"
 
 
 @pytest.mark.parametrize(

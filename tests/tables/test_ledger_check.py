@@ -274,6 +274,11 @@ def test_a_newer_format_is_refused(world):
     refuse(world, LedgerTooNew, "format 2")
 
 
+def test_a_format_that_never_was_is_refused_before_anything_is_migrated(world):
+    world.edit("PRAGMA user_version = 0")
+    refuse(world, LedgerBroken, "its format is 0, which no Ferryman wrote")
+
+
 def test_another_programs_database_is_left_alone(world):
     world.edit("PRAGMA application_id = 7")
     refuse(world, LedgerUnreadable, "no Ferryman ledger")

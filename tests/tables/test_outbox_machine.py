@@ -97,6 +97,12 @@ def test_a_rejected_blob_is_set_aside_under_its_error():
     assert (lane.rejected, lane.shelf.count, table) == (((number(1), 2001),), 0, {})
 
 
+def test_a_blob_that_its_own_user_drops_leaves_the_queue_and_is_nothing_that_a_relay_refused():
+    state, table = carry(OutboxState(), enqueue(1), enqueue(2), Reject(GROUP, 1, number(1), outbox.DROPPED))
+    lane = state.lanes[GROUP]
+    assert (lane.rejected, lane.shelf.count, list(table)) == ((), 1, [(GROUP, 2)])
+
+
 @pytest.mark.req("W1-24")
 def test_data_for_a_blob_that_no_relay_would_take_is_refused():
     limit = 2048

@@ -5,7 +5,7 @@ import pytest
 from ferryman.protocol.errors import BadInput
 from ferryman.supervisors.simulation.case import IO, Case, Spot, parse_case
 from ferryman.supervisors.simulation.outcome import Outcome
-from ferryman.supervisors.simulation.registry import invariant
+from ferryman.supervisors.simulation.registry import Step, invariant, step
 from ferryman.supervisors.simulation.report import matrix, verdict
 from ferryman.supervisors.simulation.run import run_case
 from ferryman.supervisors.simulation.scenario import ALL_POLICIES, check
@@ -117,6 +117,31 @@ def test_a_failing_story_is_told_in_the_steps_that_it_takes():
     assert failed.violations == ("test.two_at_most: a sent 3",)
     small, kept = shrink(story, failed)
     assert kept == (2, 4)
+    assert small.violations == failed.violations
+
+
+@step("test.bring")
+class Bring(Step):
+    async def run(self, world):
+        world.machine(self.device).host.earlier = ["brought"]
+
+
+@step("test.trip")
+class Trip(Step):
+    """Wrong on purpose, and in another way without what was brought."""
+
+    async def run(self, world):
+        if world.machine(self.device).host.earlier != ["brought"]:
+            raise LookupError("nothing was brought")
+        raise ValueError("tripped over it")
+
+
+def test_a_world_that_ends_otherwise_is_another_finding():
+    story = scenario({"do": "wait"}, {"do": "test.bring"}, {"do": "test.trip"}, **GIVEN)
+    failed = run_case(story, Case(0))
+    assert "tripped over it" in failed.violations[0]
+    small, kept = shrink(story, failed)
+    assert kept == (2, 3)
     assert small.violations == failed.violations
 
 

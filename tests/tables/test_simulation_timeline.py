@@ -40,15 +40,15 @@ def made(violations=("replies: 1, then 2",), rows=ROWS):
 
 
 def test_every_life_has_its_columns_and_its_end():
-    assert list(lives(ROWS, "relay")) == [Life(1, 0, 1, 4, True), Life(2, 5, None, 8, False)]
+    assert list(lives(ROWS, "relay")) == [Life(1, 0, 1, 4), Life(2, 5, None, 8)]
 
 
 def test_a_trace_that_begins_in_the_middle_of_a_life_shows_it_as_up():
-    assert next(lives(ROWS[3:], "relay")) == Life(1, 0, 0, 1, True)
+    assert next(lives(ROWS[3:], "relay")) == Life(1, 0, 0, 1)
 
 
 def test_a_life_that_nothing_ended_reaches_to_the_last_column():
-    assert list(lives(ROWS, "a")) == [Life(1, 0, 0, 9, False)]
+    assert list(lives(ROWS, "a")) == [Life(1, 0, 0, 9)]
 
 
 def test_what_happened_is_drawn_once_each():
@@ -91,6 +91,14 @@ def test_a_long_trace_is_cut_where_a_browser_would_not_follow_and_says_so():
     html = made(rows=long)
     assert html.count("<tr id=") == COLUMNS_AT_MOST
     assert "The first 5 are only in the JSONL file" in html
+
+
+def test_a_scenario_with_a_long_name_has_files_for_each_of_its_cases():
+    story = Scenario(format="ferryman.scenario/1", name="long story " * 15, step=({"do": "push"},))
+    cases = [parse_case(f"a:io#{number}/torn/0") for number in (1, 2)]
+    names = [name for case in cases for name in evidence(story, "a.toml", Outcome(case, (), "", ROWS, True, {}), "x")]
+    assert len(set(names)) == 4
+    assert max(map(len, names)) <= 255
 
 
 def test_the_files_of_a_run_are_named_after_it_and_hold_all_of_it():

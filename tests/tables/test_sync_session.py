@@ -401,6 +401,13 @@ def test_a_host_pulls_after_what_it_names_or_what_it_took(after, asked):
     assert session.intake.held == {}
 
 
+def test_what_a_host_pull_showed_to_be_there_is_pulled_though_no_notice_told_of_it():
+    asked = run(online(covered=4), HostPulled(1, 4, 1))[0]
+    session, wanted = run(asked, Received(PullResponse((), has_more=False, max_cursor=9)))
+    assert sent(wanted) == [Pull(4, 5, ack=False)]
+    assert session.intake.wanted == 9
+
+
 def test_host_pulls_wait_for_each_other():
     session, wanted = run(online(), HostPulled(1, 0, 1), HostPulled(2, 0, 2))
     assert sent(wanted) == [Pull(0, 1, ack=False)]

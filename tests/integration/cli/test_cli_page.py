@@ -27,6 +27,10 @@ CHANGING = [
     (r'"timestamp": \d+', "TIME"),
     (r"for (a moment|\d+ seconds?)", "for AGE"),
     (r"home     .*/", "home HERE/"),
+    (r"\S*/(laptop,|again:)", r"HERE/\1"),
+    (r"[\d.]+ KB; its keys", "SIZE; its keys"),
+    (r"[\d-]{10} [\d:]{5} UTC", "TIME"),
+    (r"[\d,]+ (records|MiB)", r"COUNT \1"),
     (r"ws://127.0.0.1:\d+", "RELAY"),
 ]  # fmt: skip
 
@@ -60,9 +64,10 @@ def test_what_the_page_shows_is_what_one_sees(shell, relay, monkeypatch):
     (shell.folder / "video.mp4").write_bytes(bytes(2_000_000))
     examples = "".join(re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL))
     story = re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", examples, re.MULTILINE)
-    code = ""
+    code = blob = ""
     for line, shown in story:
         typed = re.sub(r"(?<=trust )\S+", relay.key, line.replace("ws://127.0.0.1:8080", relay.url))
+        typed = re.sub(r"(?<=drop )\S+", blob, typed)
         if " watch " in line:
             with holder(shell.folder, *shlex.split(typed)[1:]) as watching:
                 wait_for(watching, "connected\n")
@@ -78,3 +83,5 @@ def test_what_the_page_shows_is_what_one_sees(shell, relay, monkeypatch):
         assert leveled(done.out + done.err) == leveled(shown), line
         given = CODE.search(done.out)
         code = given[0] if given else code
+        queued = re.search(r"blob ([0-9a-f]{8})", done.out)
+        blob = queued[1] if queued else blob

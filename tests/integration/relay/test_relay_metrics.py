@@ -2,6 +2,7 @@
 
 import json
 import re
+from email.utils import parsedate_to_datetime
 
 import pytest
 import trio
@@ -78,8 +79,9 @@ async def test_health_has_a_form_for_each_state_and_figures_for_the_operator_onl
     async with memory_relay(ports) as world:
         world.relay.metrics.degraded = state == "degraded"
         world.relay.metrics.draining = state == "shutting_down"
-        answered, _, body = await ask(world, "GET", "/health")
+        answered, head, body = await ask(world, "GET", "/health")
         said = json.loads(body)
+        assert parsedate_to_datetime(head["date"]).timestamp() == ports.clock.now(), "for a device to set its clock by"
         assert (answered, said["status"]) == (status, state)
         assert set(said) == {"status", "version", "connections", "groups", "blobs_buffered", "uptime_seconds"}
         elsewhere = from_source(ports, "203.0.113.9").network
