@@ -81,9 +81,9 @@ class Sync:
         self._ref = ref
         self._readers = 0
         self._deliveries = Deliveries(harbour, ref, self._note)
-        self.invitations = Invitations(harbour, ref, self._do)
         self.queue = OutboxDesk(harbour, ref)
         self.standing = Standings(harbour, ref)
+        self.invitations = Invitations(harbour, ref, self._do)
 
     # --- the group
 

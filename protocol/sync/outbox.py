@@ -232,9 +232,7 @@ class Outbox:
                 lane = replace(lane, shelf=lane.shelf.remove(seq))
             case BlobRejected(group_id, blob_id, seq, code):
                 lane = state.lanes[group_id]
-                rejected = lane.rejected
-                if code != DROPPED:
-                    rejected = (*rejected, (blob_id, code))[-MAX_REJECTED:]
+                rejected = lane.rejected if code == DROPPED else (*lane.rejected, (blob_id, code))[-MAX_REJECTED:]
                 lane = replace(lane, shelf=lane.shelf.remove(seq), rejected=rejected)
         return OutboxState({**state.lanes, group_id: lane}, state.steps + 1)
 

@@ -127,7 +127,7 @@ def test_senders_that_a_relay_makes_up_are_counted_together():
 
 def test_of_one_device_few_chains_are_remembered_of_what_the_host_took_ahead_too():
     chains = {}
-    for number in range(MAX_CHAINS + 3):
-        link = Link(b"s" * 32, Chain(number.to_bytes(8, "big"), 1, bytes(16)), b"hash".ljust(16))
+    for each in range(MAX_CHAINS + 3):
+        link = Link(b"s" * 32, Chain(each.to_bytes(8, "big"), 1, bytes(16)), b"hash".ljust(16))
         chains, _ = place(chains, link)
     assert [int.from_bytes(chain_id, "big") for _, chain_id in chains] == list(range(3, MAX_CHAINS + 3))
