@@ -4,6 +4,7 @@
     plain data ---------> sealed, seq n, queued ------------> forgotten, the relay's cursor in the ledger
                                   |   Reject
                                   +------------> set aside: no relay of ours will ever take it; the host is told
+                                                 (DROPPED: forgotten, because its own user wants that)
 
 One lane a group: a chain (wire §6) that begins with the lane and never forks, because seq and the hash of the blob
 before are taken in the same decision that queues the blob. The sealed bytes stand in a table, written and deleted
@@ -191,12 +192,9 @@ class LaneForgotten:
 OutboxEvent: TypeAlias = ChainStarted | BlobQueued | BlobAcknowledged | BlobRejected | LaneForgotten
 
 
-# --- what is owed
-
-
 @dataclass(frozen=True, slots=True)
 class AnnounceBlobs:
-    """Tell the group's client that blobs wait, the newest being `seq`."""
+    """Owed: tell the group's client that blobs wait, the newest being `seq`."""
 
     group_id: bytes
     seq: int
@@ -217,8 +215,7 @@ class Outbox:
             case Reject(group_id, seq, blob_id, code):
                 return settle(state, group_id, BlobRejected(group_id, blob_id, seq, code))
             case ForgetLane(group_id):
-                gone = (LaneForgotten(group_id),) if group_id in state.lanes else ()
-                return Decision(gone, rows=tuple(Row(DELETE_LANE, (each.group_id,)) for each in gone))
+                return Decision((LaneForgotten(group_id),), rows=(Row(DELETE_LANE, (group_id,)),))
 
     def evolve(self, state: OutboxState, event: OutboxEvent) -> OutboxState:
         match event:

@@ -64,6 +64,11 @@ class Rig:
         return None if stay is None else stay.phase
 
     @property
+    def ending(self) -> str | None:
+        """How the room is about to end; None while that is open."""
+        return getattr(self.phase, "outcome", None)
+
+    @property
     def outcome(self) -> str | None:
         return self.state.ended.get(ROOM_ID)
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from ferryman.actors.recorder import look
-from ferryman.protocol.errors import BadInput
+from ferryman.protocol.errors import AppError, BadInput
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.errors import AlreadyJoined, InviteRefused
 from ferryman.protocol.sync.invite import read_link
@@ -146,7 +146,8 @@ async def test_without_approvals_the_first_who_asks_is_let_in_unseen(autojump_cl
     async with world.relay(), world.device("a", approve_joins=False) as a, world.device("b") as b:
         await a.sync.enable(world.url)
         async with watched(a, events.JoinRequested) as asked, a.sync.invite() as invitation:
-            await b.sync.join_invite(invitation.short_code, world.url)
+            async with trio.open_nursery() as nursery:
+                assert await ask(nursery, b, invitation.short_code).ended() is None
             await invitation.joined()
             assert asked == []
         assert (await group_of(b)).group_id == (await group_of(a)).group_id
@@ -235,7 +236,8 @@ async def test_who_thinks_better_of_it_leaves_the_room_and_can_join_by_another_i
             await first.request()
             joining.scope.cancel()
             await joining.ended()
-            await clean(b)
+            await trio.sleep(5)
+            assert (await look(b.system.ref("/sync/rooms"))).stays == {}
             ask(nursery, b, second.short_code)
             await second.request()
             await second.approve()
@@ -248,8 +250,9 @@ async def test_a_member_is_in_no_second_group_and_nobody_is_asked(autojump_clock
         await a.sync.enable(world.url)
         await b.sync.enable(world.url)
         async with a.sync.invite() as invitation:
-            with pytest.raises(AlreadyJoined):
+            with pytest.raises(AppError) as refused:
                 await b.sync.join_invite(invitation.link)
+            assert isinstance(refused.value, AlreadyJoined)
         await clean(a, b)
 
 

@@ -8,7 +8,7 @@ from ferryman.protocol.crypto.sealing import Chain
 from ferryman.protocol.sync import events
 from ferryman.protocol.sync.opening import Given, PassedOver, Tally, open_entry, place
 from ferryman.protocol.sync.strands import MAX_CHAINS, Link
-from tests.fakes.sync_values import Sender, entry, group_keys, number
+from tests.fakes.sync_values import Sender, entry, group_keys
 
 SENDER = Sender().device.device_id
 
@@ -36,7 +36,7 @@ def test_blobs_in_a_row_are_given():
 def unsigned(cursor, content):
     """A control blob as another program may write it: without a chain and without a signature."""
     keys, nonce = group_keys(), bytes(24)
-    aad = domains.BLOB + b"\x01" + bytes(4) + keys.group_id + SENDER + number(cursor)
+    aad = domains.BLOB + b"\x01" + bytes(4) + keys.group_id + SENDER + cursor.to_bytes(16)
     sealed = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(b"\x04" + content, aad, nonce, keys.encryption_key)
     return entry(cursor, sender=SENDER, payload=b"\x01" + bytes(4) + nonce + sealed)
 

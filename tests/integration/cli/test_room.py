@@ -1,5 +1,6 @@
 """A device let in at the command line: two homes, two real processes, one number on both screens."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -22,6 +23,13 @@ def answer(process, text: str) -> None:
 
 def join_as(shell, relay, name: str, code: str):
     return holder(shell.folder, "join", code, "--home", name, "--relay", relay.url, "--allow-plain", "--json")
+
+
+def code_of(process) -> int | None:
+    """Its exit code, None for one that goes on."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return process.wait(30)
+    return None
 
 
 def group_of(shell, name: str) -> str:
@@ -72,9 +80,11 @@ def test_anything_but_yes_lets_nobody_in_and_both_hear_why(shell, relay, word):
 
 def test_yes_beforehand_lets_nobody_in_unseen(shell, relay):
     shell.pair(relay.url, "A")
-    done = shell.run("invite", "--yes", "--home", "A")
-    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
-    assert "approve_joins" in done.err
+    with inviting(shell, "--yes") as first:
+        assert code_of(first) == 2
+        assert first.stdout.read() == ""
+        [error] = first.stderr.read().splitlines()
+        assert "approve_joins" in json.loads(error)["message"]
 
 
 def test_where_joins_need_no_approval_the_first_is_let_in(shell, relay):
@@ -90,11 +100,14 @@ def test_where_joins_need_no_approval_the_first_is_let_in(shell, relay):
 
 def test_ctrl_c_takes_an_invite_back_that_nobody_has_used(shell, relay):
     shell.pair(relay.url, "A")
-    with inviting(shell) as first:
-        code = json.loads(wait_for(first, "short_code"))["short_code"]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with child(*FERRYMAN, "invite", "--home", "A", cwd=shell.folder, text=True, **pipes) as first:
+        code = wait_for(first, "Short code").split()[-1]
+        assert "Waiting" in first.stderr.readline()
         assert end(first, signal.SIGINT) == 130
-    done = shell.run("join", code, "--home", "B", "--relay", relay.url, "--allow-plain")
-    assert (done.code, len(done.err.splitlines())) == (1, 1)
+    with join_as(shell, relay, "B", code) as second:
+        assert code_of(second) == 1
+        assert "no such invite" in second.stderr.read()
 
 
 def test_ctrl_c_leaves_the_room_while_a_person_decides(shell, relay):
