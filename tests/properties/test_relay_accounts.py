@@ -320,3 +320,18 @@ class Accounts(RuleBasedStateMachine):
 
 Accounts.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=40, deadline=None)
 TestAccounts = Accounts.TestCase
+
+
+def test_what_an_acknowledgement_deletes_is_counted_no_more():
+    """One history of those above, for it takes luck to come upon it."""
+    accounts = Accounts()
+    accounts.begin()
+    group_id, sender, receiver = GROUPS[0], *DEVICES[:2]
+    accounts.write([("push", group_id, 1, sender, 5, 0)], None)
+    accounts.a_stranger_says_hello(group_id, receiver, None)
+    accounts.write([("remove", group_id, 1)], None)
+    assert accounts.holdings.blobs == 1
+    accounts.write([("ack", group_id, receiver, 1)], None)
+    assert accounts.holdings.blobs == 0
+    accounts.what_is_counted_is_what_is_on_disk()
+    accounts.teardown()

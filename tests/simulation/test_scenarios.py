@@ -70,6 +70,13 @@ def test_an_orderly_restart_does_not_interrupt_the_count_of_operations():
     assert beyond.violations == (f"shop:io#{operations + 1} is never reached: the crash did not happen",)
 
 
+def test_operations_are_counted_up_to_the_first_crash():
+    write, crash = {"do": "write", "device": "shop"}, {"do": "crash", "device": "shop"}
+    one, more = run_case(book(write), Case(0)), run_case(book(write, crash, {**write, "count": 3}), Case(0))
+    assert more.passed["shop", "io"] == one.passed["shop", "io"]
+    assert more.passed["shop", "ledger.commit"] > one.passed["shop", "ledger.commit"]
+
+
 def test_a_recovery_is_crashed_at_each_of_its_operations_and_again_after_that():
     swept = sweep(book(policies=["drop"], nested="every", crash={"every_io": True}), workers=1)
     row = "shop: after every operation of its disk"
