@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 import apsw
 
 from ferryman.actors.core.crash_points import crash_point
-from ferryman.actors.ledger_file import Place, executor, explained, pragma
+from ferryman.actors.ledger_file import RESTORE, Place, executor, explained, pragma
 from ferryman.actors.ledger_segment import FORMAT
 from ferryman.actors.ledger_store import LedgerStore
+from ferryman.protocol.ledger.errors import LedgerBroken
 from ferryman.protocol.ledger.record import Append
 from ferryman.protocol.ledger.snapshot import LEDGER_STREAM, Migrated, own_id
 
@@ -38,6 +39,10 @@ def migrate(
     """Bring a checked ledger to format `target`, step by step. Raises LedgerError."""
     with explained(place.path):
         for found in range(pragma(connection, "user_version"), target):
+            if found not in migrations:
+                raise LedgerBroken(
+                    f"{place.path}: it says that its format is {found}, which no Ferryman wrote; {RESTORE}"
+                )
             copy = place.path.with_name(f"{place.path.name}.format-{found}")
             crash_point("migrate.copy")
             _copy(place, connection, copy.name)

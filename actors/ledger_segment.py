@@ -24,7 +24,6 @@ from ferryman.protocol.ledger.chain import Chain
 from ferryman.protocol.ledger.errors import LedgerBroken, LedgerNoKey, LedgerTooNew, LedgerUnreadable
 
 APPLICATION_ID = 0x46455259  # "FERY": what file(1) and we know a ledger by
-OLDEST = 1
 FORMAT = 1
 """`user_version` of the file. A higher one is refused, a lower one migrated."""
 
@@ -94,8 +93,6 @@ def read_segment(connection: apsw.Connection, path: Path) -> Segment:
             raise LedgerTooNew(
                 f"{path}: written by a newer Ferryman (format {found}, this one reads up to {FORMAT}); upgrade Ferryman"
             )
-        if found < OLDEST:
-            raise LedgerBroken(f"{path}: it says that its format is {found}, which no Ferryman wrote; {RESTORE}")
         rows = executor(connection)(_SEGMENT).fetchall()
     except apsw.Error as error:
         raise explain(path, error, record=1) from None

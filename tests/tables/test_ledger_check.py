@@ -276,7 +276,11 @@ def test_a_newer_format_is_refused(world):
 
 def test_a_format_that_never_was_is_refused_before_anything_is_migrated(world):
     world.edit("PRAGMA user_version = 0")
-    refuse(world, LedgerBroken, "its format is 0, which no Ferryman wrote")
+    words = "its format is 0, which no Ferryman wrote; restore it"
+    with pytest.raises(LedgerError, match=words) as raised, world.opened():
+        pass
+    assert type(raised.value) is LedgerBroken
+    assert not any("format-0" in name for name in world.image())
 
 
 def test_another_programs_database_is_left_alone(world):
