@@ -72,7 +72,8 @@ class DeviceProgram(Program):
         machine.host.patience, machine.host.losing = None, 0
 
     async def look_inside(self, machine: Machine) -> None:
-        machine.host.rooms = await traces_of_rooms(machine.process)
+        if isinstance(machine.process, Runtime):  # what a real one holds in memory is its own; its files are judged
+            machine.host.rooms = await traces_of_rooms(machine.process)
 
     def missing(self, machine: Machine) -> Iterator[str]:
         runtime: Runtime | None = machine.process
