@@ -64,8 +64,8 @@ class Portal(Generic[Inside]):
                 raise Closed
             self._replies.add(reply)
         scope = trio.CancelScope()
-        self._soon(partial(self._begin, partial(work, *arguments), reply, scope))
-        try:
+        try:  # an interrupt may come as soon as it has begun
+            self._soon(partial(self._begin, partial(work, *arguments), reply, scope))
             return reply.result()
         finally:
             if not reply.done():
