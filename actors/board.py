@@ -69,7 +69,11 @@ class Board:
         """Returns when something may have changed."""
         news = trio.Event()
         self.watchers.append(news)
-        await news.wait()
+        try:
+            await news.wait()
+        finally:  # given up: who waits again and again while nothing happens leaves nothing behind
+            if news in self.watchers:
+                self.watchers.remove(news)
 
     async def while_connecting(self, seconds: float) -> None:
         """Returns when the first try has an outcome, or after so long."""

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+import trio
+import trio.testing
 
 from ferryman.actors.board import Board
 from ferryman.actors.event_hub import EventHub
@@ -143,3 +145,15 @@ def test_a_device_is_synced_when_it_is_connected_and_nothing_is_to_come_or_to_go
     assert whole.synced
     for worse in ({"waiting": 1}, {"behind": 1}, {"connected": False}):
         assert not replace(whole, **worse).synced
+
+
+async def test_who_stops_waiting_for_news_leaves_nothing_on_the_board(autojump_clock):
+    board = Board()
+    for _ in range(3):
+        with trio.move_on_after(1):
+            await board.stirred()
+    assert board.watchers == []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(board.stirred)
+        await trio.testing.wait_all_tasks_blocked()
+        board.stir()
